@@ -1,0 +1,2 @@
+//! swarm's agent.
+pub mod wire;

@@ -1,0 +1,2 @@
+//! swarm's command line.
+fn main() {}
