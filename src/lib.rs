@@ -1,1 +1,5 @@
 //! swarm's controller.
+
+pub mod conduct;
+pub mod plan;
+pub mod requirement;

@@ -1,0 +1,3 @@
+//! Conducts a run.
+
+pub mod outcome;
