@@ -1,2 +1,20 @@
-//! swarm's agent.
+//! swarm's agent: what runs on each host. The controller links [`wire`] alone.
+
 pub mod wire;
+
+#[cfg(feature = "engines")]
+pub mod codec;
+#[cfg(feature = "engines")]
+pub mod engine;
+#[cfg(feature = "engines")]
+pub mod flow;
+#[cfg(feature = "engines")]
+pub mod net;
+#[cfg(feature = "engines")]
+pub mod pacer;
+#[cfg(feature = "engines")]
+pub mod recorder;
+#[cfg(feature = "engines")]
+pub mod trace;
+#[cfg(feature = "engines")]
+pub mod worker;
