@@ -9,12 +9,25 @@ pub mod engine;
 #[cfg(feature = "engines")]
 pub mod flow;
 #[cfg(feature = "engines")]
+pub mod gather;
+#[cfg(feature = "engines")]
+pub mod host;
+#[cfg(feature = "engines")]
 pub mod net;
 #[cfg(feature = "engines")]
 pub mod pacer;
 #[cfg(feature = "engines")]
+pub mod preflight;
+#[cfg(feature = "engines")]
 pub mod recorder;
+#[cfg(feature = "engines")]
+pub mod run;
+#[cfg(feature = "engines")]
+pub mod serve;
 #[cfg(feature = "engines")]
 pub mod trace;
 #[cfg(feature = "engines")]
 pub mod worker;
+
+#[cfg(feature = "engines")]
+pub use serve::serve;

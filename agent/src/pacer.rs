@@ -26,7 +26,11 @@ pub fn due(schedule: &Schedule, n: u64) -> Option<u64> {
 
 /// How many hits are due before the schedule's end.
 pub fn hits(schedule: &Schedule) -> u64 {
-    let whole: u128 = schedule.stages.iter().map(|s| (u128::from(s.from) + u128::from(s.to)) * u128::from(s.duration)).sum();
+    let whole: u128 = schedule
+        .stages
+        .iter()
+        .map(|s| (u128::from(s.from) + u128::from(s.to)) * u128::from(s.duration))
+        .sum();
     u64::try_from(whole.div_ceil(HIT)).unwrap_or(u64::MAX)
 }
 
@@ -72,9 +76,14 @@ pub fn spans(level: &Level, n: u64) -> Vec<Span> {
     match level {
         Level::Ramp { count, .. } if n >= *count => Vec::new(),
         Level::Ramp { rate: None, .. } => vec![Span { from: 0, to: None }],
-        Level::Ramp { rate: Some(rate), .. } => {
+        Level::Ramp {
+            rate: Some(rate), ..
+        } => {
             let from = u128::from(n) * (HIT / 2) / u128::from((*rate).max(1));
-            vec![Span { from: u64::try_from(from).unwrap_or(u64::MAX), to: None }]
+            vec![Span {
+                from: u64::try_from(from).unwrap_or(u64::MAX),
+                to: None,
+            }]
         }
         Level::Stages(stages) => level_spans(stages, n),
     }
@@ -92,14 +101,21 @@ fn level_spans(stages: &[Stage], n: u64) -> Vec<Span> {
         let open = spans.last().is_some_and(|span| span.to.is_none());
         let (above_first, above_last) = (stage.from > n, stage.to > n);
         if !open && above_first {
-            spans.push(Span { from: begin, to: None });
-        } else if open && !above_first
+            spans.push(Span {
+                from: begin,
+                to: None,
+            });
+        } else if open
+            && !above_first
             && let Some(span) = spans.last_mut()
         {
             span.to = Some(begin);
         }
         match (above_first, above_last) {
-            (false, true) => spans.push(Span { from: begin + crossing(n), to: None }),
+            (false, true) => spans.push(Span {
+                from: begin + crossing(n),
+                to: None,
+            }),
             (true, false) => {
                 if let Some(span) = spans.last_mut() {
                     span.to = Some(begin + crossing(n));
@@ -121,14 +137,28 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn schedule(stages: &[(u64, u64, u64)]) -> Schedule {
-        Schedule { stages: stages.iter().map(|(s, from, to)| Stage { duration: s * SECOND, from: from * PER_SECOND, to: to * PER_SECOND }).collect() }
+        Schedule {
+            stages: stages
+                .iter()
+                .map(|(s, from, to)| Stage {
+                    duration: s * SECOND,
+                    from: from * PER_SECOND,
+                    to: to * PER_SECOND,
+                })
+                .collect(),
+        }
     }
 
     #[test]
     fn a_plateau_spaces_hits_evenly() {
         let plateau = schedule(&[(10, 4, 4)]);
         assert_eq!(hits(&plateau), 40);
-        for (n, at) in [(0, 0), (1, SECOND / 4), (4, SECOND), (39, 9 * SECOND + 3 * SECOND / 4)] {
+        for (n, at) in [
+            (0, 0),
+            (1, SECOND / 4),
+            (4, SECOND),
+            (39, 9 * SECOND + 3 * SECOND / 4),
+        ] {
             assert_eq!(due(&plateau, n), Some(at), "hit {n}");
         }
         assert_eq!(due(&plateau, 40), None);
@@ -155,14 +185,48 @@ mod tests {
     #[test]
     fn a_level_opens_and_closes_connections() {
         let level = Level::Stages(vec![
-            Stage { duration: 10 * SECOND, from: 0, to: 10 },
-            Stage { duration: 5 * SECOND, from: 10, to: 10 },
-            Stage { duration: 10 * SECOND, from: 10, to: 0 },
-            Stage { duration: SECOND, from: 2, to: 2 },
+            Stage {
+                duration: 10 * SECOND,
+                from: 0,
+                to: 10,
+            },
+            Stage {
+                duration: 5 * SECOND,
+                from: 10,
+                to: 10,
+            },
+            Stage {
+                duration: 10 * SECOND,
+                from: 10,
+                to: 0,
+            },
+            Stage {
+                duration: SECOND,
+                from: 2,
+                to: 2,
+            },
         ]);
         assert_eq!(connections(&level), 10);
-        assert_eq!(spans(&level, 0), [Span { from: 0, to: Some(25 * SECOND) }, Span { from: 25 * SECOND, to: None }]);
-        assert_eq!(spans(&level, 4), [Span { from: 4 * SECOND, to: Some(21 * SECOND) }]);
+        assert_eq!(
+            spans(&level, 0),
+            [
+                Span {
+                    from: 0,
+                    to: Some(25 * SECOND)
+                },
+                Span {
+                    from: 25 * SECOND,
+                    to: None
+                }
+            ]
+        );
+        assert_eq!(
+            spans(&level, 4),
+            [Span {
+                from: 4 * SECOND,
+                to: Some(21 * SECOND)
+            }]
+        );
         assert_eq!(spans(&level, 10), []);
     }
 

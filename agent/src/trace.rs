@@ -21,6 +21,9 @@ impl Trace {
     pub fn line(&self, line: impl Into<String>) {
         let at_us = self.start.elapsed().as_micros() as u64;
         // a controller that is gone wants no lines
-        let _ = self.lines.send(FromAgent::Trace { at_us, line: line.into() });
+        let _ = self.lines.send(FromAgent::Trace {
+            at_us,
+            line: line.into(),
+        });
     }
 }

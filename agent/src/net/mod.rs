@@ -49,11 +49,20 @@ pub struct Dialed {
 impl Dialer {
     /// A dialer for the share's targets at their `resolved` addresses. `offset` is where this worker begins in the
     /// lists of addresses and sources, so that workers do not all begin at the first.
-    pub fn new(share: &Share, resolved: &[Vec<IpAddr>], tls: Option<Arc<TlsSetup>>, offset: usize) -> Rc<Self> {
+    pub fn new(
+        share: &Share,
+        resolved: &[Vec<IpAddr>],
+        tls: Option<Arc<TlsSetup>>,
+        offset: usize,
+    ) -> Rc<Self> {
         let targets = share.targets.iter().zip(resolved);
         Rc::new(Self {
             targets: targets
-                .map(|(target, addresses)| Endpoint { target: target.clone(), addresses: addresses.clone(), next: Cell::new(offset) })
+                .map(|(target, addresses)| Endpoint {
+                    target: target.clone(),
+                    addresses: addresses.clone(),
+                    next: Cell::new(offset),
+                })
                 .collect(),
             sources: Sources::new(share.sources.clone(), offset),
             tls,
@@ -68,7 +77,10 @@ impl Dialer {
 
     /// The next source address in turn that can reach the target; `None` where the host's routes choose.
     pub fn next_source(&self, target: u16) -> Option<IpAddr> {
-        let wants_v4 = self.targets[usize::from(target)].addresses.first().is_none_or(IpAddr::is_ipv4);
+        let wants_v4 = self.targets[usize::from(target)]
+            .addresses
+            .first()
+            .is_none_or(IpAddr::is_ipv4);
         self.sources.next(wants_v4)
     }
 
@@ -78,12 +90,20 @@ impl Dialer {
     }
 
     /// Connects to a target from `source`, TLS included where the target wants it, within `deadline`.
-    pub async fn dial(&self, target: u16, source: Option<IpAddr>, deadline: Instant) -> Result<Dialed, Fault> {
+    pub async fn dial(
+        &self,
+        target: u16,
+        source: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Result<Dialed, Fault> {
         let endpoint = &self.targets[usize::from(target)];
         let attempt = Box::pin(self.connect(endpoint, source));
         match tokio::time::timeout_at(deadline.into(), attempt).await {
             Ok(done) => done,
-            Err(_) => Err(Fault::new(FaultKind::ConnectTimeout, "no connection within --connect-timeout")),
+            Err(_) => Err(Fault::new(
+                FaultKind::ConnectTimeout,
+                "no connection within --connect-timeout",
+            )),
         }
     }
 
@@ -92,10 +112,17 @@ impl Dialer {
         endpoint.next.set(turn.wrapping_add(1));
         let count = endpoint.addresses.len();
         if count == 0 {
-            return Err(Fault::new(FaultKind::Dns, format!("{} has no address", endpoint.target.host)));
+            return Err(Fault::new(
+                FaultKind::Dns,
+                format!("{} has no address", endpoint.target.host),
+            ));
         }
         let address = endpoint.addresses[turn % count];
-        let port = endpoint.target.connect_to.as_ref().map_or(endpoint.target.port, |(_, port)| *port);
+        let port = endpoint
+            .target
+            .connect_to
+            .as_ref()
+            .map_or(endpoint.target.port, |(_, port)| *port);
         let remote = SocketAddr::new(address, port);
         let begin = Instant::now();
         let stream = connect_tcp(remote, source).await?;
@@ -105,21 +132,42 @@ impl Dialer {
             (Some(setup), true) => {
                 let begin = Instant::now();
                 let stream = setup.handshake(&endpoint.target.host, stream).await?;
-                Ok(Dialed { stream, local, remote, tcp, tls: Some(begin.elapsed()) })
+                Ok(Dialed {
+                    stream,
+                    local,
+                    remote,
+                    tcp,
+                    tls: Some(begin.elapsed()),
+                })
             }
-            _ => Ok(Dialed { stream: Stream::Plain(stream), local, remote, tcp, tls: None }),
+            _ => Ok(Dialed {
+                stream: Stream::Plain(stream),
+                local,
+                remote,
+                tcp,
+                tls: None,
+            }),
         }
     }
 }
 
 async fn connect_tcp(remote: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, Fault> {
-    let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = if remote.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
     let socket = socket.map_err(|error| stream::fault(&error))?;
     if let Some(source) = source {
         source::bind(&socket, source).map_err(|error| stream::fault(&error))?;
     }
-    let stream = socket.connect(remote).await.map_err(|error| stream::fault(&error))?;
+    let stream = socket
+        .connect(remote)
+        .await
+        .map_err(|error| stream::fault(&error))?;
     // without it a small frame waits for the acknowledgement of the last one
-    stream.set_nodelay(true).map_err(|error| stream::fault(&error))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| stream::fault(&error))?;
     Ok(stream)
 }

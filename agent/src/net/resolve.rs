@@ -8,21 +8,34 @@ use std::net::IpAddr;
 /// Resolves every target. An address is taken as it is; the controller's addresses serve where this host has no
 /// resolver. Where a name has addresses of both families, those of version 4 are used, as few load hosts have both.
 pub async fn resolve(targets: &[Target]) -> Result<Vec<Vec<IpAddr>>, String> {
-    let resolver = TokioResolver::builder_tokio().ok().and_then(|builder| builder.build().ok());
+    let resolver = TokioResolver::builder_tokio()
+        .ok()
+        .and_then(|builder| builder.build().ok());
     let mut all = Vec::with_capacity(targets.len());
     for target in targets {
-        let host = target.connect_to.as_ref().map_or(target.host.as_str(), |(host, _)| host.as_str());
+        let host = target
+            .connect_to
+            .as_ref()
+            .map_or(target.host.as_str(), |(host, _)| host.as_str());
         all.push(addresses(resolver.as_ref(), host, &target.fallback).await?);
     }
     Ok(all)
 }
 
-async fn addresses(resolver: Option<&TokioResolver>, host: &str, fallback: &[IpAddr]) -> Result<Vec<IpAddr>, String> {
+async fn addresses(
+    resolver: Option<&TokioResolver>,
+    host: &str,
+    fallback: &[IpAddr],
+) -> Result<Vec<IpAddr>, String> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }
     let found = match resolver {
-        Some(resolver) => resolver.lookup_ip(host).await.map(|found| found.iter().collect::<Vec<_>>()).map_err(|error| error.to_string()),
+        Some(resolver) => resolver
+            .lookup_ip(host)
+            .await
+            .map(|found| found.iter().collect::<Vec<_>>())
+            .map_err(|error| error.to_string()),
         None => Err("this host has no resolver configuration".to_owned()),
     };
     let list = match found {

@@ -17,7 +17,11 @@ impl Sources {
     /// The list, begun at place `offset`.
     pub fn new(addresses: Vec<IpAddr>, offset: usize) -> Self {
         let (v4, v6) = addresses.into_iter().partition(IpAddr::is_ipv4);
-        Self { v4, v6, next: Cell::new(offset) }
+        Self {
+            v4,
+            v6,
+            next: Cell::new(offset),
+        }
     }
 
     /// The next address of this family; `None` when there is none: the routes choose.
@@ -44,7 +48,17 @@ fn choose_port_late(socket: &TcpSocket) -> io::Result<()> {
     // SAFETY: the descriptor is open while `socket` is borrowed; the option's value points to an int that outlives the
     // call, and `length` is its size.
     let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const on).cast(), length)
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            length,
+        )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

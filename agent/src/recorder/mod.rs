@@ -99,7 +99,11 @@ impl Recorder {
             redirected: 0,
             location: None,
             first: None,
-            row_latency: if held_without_messages { RowLatency::Handshakes } else { RowLatency::Hits },
+            row_latency: if held_without_messages {
+                RowLatency::Handshakes
+            } else {
+                RowLatency::Hits
+            },
         }
     }
 
@@ -107,13 +111,20 @@ impl Recorder {
     pub fn end_warmup(&mut self) {
         let connections = &self.tally.connections;
         let (open, unfinished) = (connections.open, connections.unfinished);
-        let mut fresh = Self::new(self.start, self.row_latency == RowLatency::Handshakes, self.rows.targets.len());
+        let mut fresh = Self::new(
+            self.start,
+            self.row_latency == RowLatency::Handshakes,
+            self.rows.targets.len(),
+        );
         // ids that connections hold must stay valid
         for source in &self.rows.sources {
             fresh.rows.source(source.address);
         }
         for backend in &self.rows.backends {
-            fresh.rows.backend(backend.name.as_bytes(), self.rows.backend_by.first().map_or("", String::as_str));
+            fresh.rows.backend(
+                backend.name.as_bytes(),
+                self.rows.backend_by.first().map_or("", String::as_str),
+            );
         }
         fresh.tally.connections.open = open;
         fresh.tally.connections.unfinished = unfinished;
@@ -141,7 +152,15 @@ impl Recorder {
     }
 
     /// The connection stands. `client`: it counts in the matrix (websocket and socketio).
-    pub fn opened(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, remote: IpAddr, client: bool, times: ConnectTimes) {
+    pub fn opened(
+        &mut self,
+        source: SourceId,
+        backend: Option<BackendId>,
+        target: u16,
+        remote: IpAddr,
+        client: bool,
+        times: ConnectTimes,
+    ) {
         self.tally.connections.unfinished -= 1;
         self.tally.connections.opened += 1;
         self.tally.connections.open += 1;
@@ -150,7 +169,12 @@ impl Recorder {
             self.row(source, backend, target, micros(handshake));
         }
         self.rows.sources[usize::from(source.0)].connections += 1;
-        *self.rows.target(target).addresses.entry(remote).or_default() += 1;
+        *self
+            .rows
+            .target(target)
+            .addresses
+            .entry(remote)
+            .or_default() += 1;
         if let Some(backend) = backend {
             self.rows.backends[usize::from(backend.0)].connections += 1;
             if client {
@@ -171,7 +195,14 @@ impl Recorder {
     }
 
     /// The try failed.
-    pub fn attempt_failed(&mut self, source: Option<SourceId>, backend: Option<BackendId>, target: u16, fault: &Fault, now: Instant) {
+    pub fn attempt_failed(
+        &mut self,
+        source: Option<SourceId>,
+        backend: Option<BackendId>,
+        target: u16,
+        fault: &Fault,
+        now: Instant,
+    ) {
         self.tally.connections.unfinished -= 1;
         self.tally.connections.failed += 1;
         if let Some(status) = fault.status {
@@ -181,7 +212,14 @@ impl Recorder {
     }
 
     /// An open connection went without our closing it.
-    pub fn dropped(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, fault: &Fault, now: Instant) {
+    pub fn dropped(
+        &mut self,
+        source: SourceId,
+        backend: Option<BackendId>,
+        target: u16,
+        fault: &Fault,
+        now: Instant,
+    ) {
         self.tally.connections.dropped += 1;
         self.tally.connections.open -= 1;
         self.fault(fault, now, Some(source), backend, target);
@@ -201,7 +239,13 @@ impl Recorder {
 
     /// A hit goes out now.
     #[inline]
-    pub fn hit_sent(&mut self, due: Option<Instant>, sent: Instant, source: SourceId, target: u16) -> Mark {
+    pub fn hit_sent(
+        &mut self,
+        due: Option<Instant>,
+        sent: Instant,
+        source: SourceId,
+        target: u16,
+    ) -> Mark {
         self.tally.requests += 1;
         self.tally.unfinished += 1;
         if self.first.is_none() {
@@ -212,12 +256,24 @@ impl Recorder {
             self.tally.late += u64::from(lateness > LATE);
             self.latency(Latency::Lateness, lateness);
         }
-        Mark { due, sent, source, target, epoch: self.epoch }
+        Mark {
+            due,
+            sent,
+            source,
+            target,
+            epoch: self.epoch,
+        }
     }
 
     /// The hit was answered well. `matrix`: it counts in the source-to-backend matrix (http).
     #[inline]
-    pub fn hit_ok(&mut self, mark: &Mark, done: Instant, backend: Option<BackendId>, status: Option<u16>) {
+    pub fn hit_ok(
+        &mut self,
+        mark: &Mark,
+        done: Instant,
+        backend: Option<BackendId>,
+        status: Option<u16>,
+    ) {
         if mark.epoch != self.epoch {
             return self.warmup_answered(true);
         }
@@ -237,13 +293,23 @@ impl Recorder {
     }
 
     /// The hit failed. `fault` is `None` when its connection's failure was counted already.
-    pub fn hit_failed(&mut self, mark: &Mark, done: Instant, backend: Option<BackendId>, status: Option<u16>, fault: Option<&Fault>) {
+    pub fn hit_failed(
+        &mut self,
+        mark: &Mark,
+        done: Instant,
+        backend: Option<BackendId>,
+        status: Option<u16>,
+        fault: Option<&Fault>,
+    ) {
         if mark.epoch != self.epoch {
             return self.warmup_answered(false);
         }
         self.tally.unfinished -= 1;
         self.tally.failed += 1;
-        self.latency(Latency::RequestFailed, done.saturating_duration_since(mark.due.unwrap_or(mark.sent)));
+        self.latency(
+            Latency::RequestFailed,
+            done.saturating_duration_since(mark.due.unwrap_or(mark.sent)),
+        );
         if let Some(status) = status {
             *self.statuses.entry(status).or_default() += 1;
         }
@@ -297,7 +363,8 @@ impl Recorder {
     /// A redirect that was not followed.
     pub fn redirected(&mut self, location: &str) {
         self.redirected += 1;
-        self.location.get_or_insert_with(|| location.chars().take(512).collect());
+        self.location
+            .get_or_insert_with(|| location.chars().take(512).collect());
     }
 
     /// Records one duration.
@@ -314,9 +381,19 @@ impl Recorder {
         let latency = Latency::ALL
             .iter()
             .zip(self.interval.iter_mut())
-            .filter_map(|(name, pages)| pages.as_mut().filter(|p| !p.is_empty()).map(|p| (*name, p.take())))
+            .filter_map(|(name, pages)| {
+                pages
+                    .as_mut()
+                    .filter(|p| !p.is_empty())
+                    .map(|p| (*name, p.take()))
+            })
             .collect();
-        Recording { counts: self.counts(false), latency, warmup: None, first: None }
+        Recording {
+            counts: self.counts(false),
+            latency,
+            warmup: None,
+            first: None,
+        }
     }
 
     /// The whole run.
@@ -326,8 +403,15 @@ impl Recorder {
             .zip(self.whole.iter())
             .filter_map(|(name, pages)| pages.as_ref().map(|p| (*name, p.snapshot())))
             .collect();
-        let first = self.first.map(|(due, sent)| (nanos_between(due, sent), nanos_between(self.start, sent)));
-        Recording { counts: self.counts(true), latency, warmup: self.warmup.clone(), first }
+        let first = self
+            .first
+            .map(|(due, sent)| (nanos_between(due, sent), nanos_between(self.start, sent)));
+        Recording {
+            counts: self.counts(true),
+            latency,
+            warmup: self.warmup.clone(),
+            first,
+        }
     }
 
     fn counts(&self, whole: bool) -> Counts {
@@ -369,11 +453,20 @@ impl Recorder {
         self.rows.sources[usize::from(source.0)].latency.record(us);
         self.rows.target(target).latency.record(us);
         if let Some(backend) = backend {
-            self.rows.backends[usize::from(backend.0)].latency.record(us);
+            self.rows.backends[usize::from(backend.0)]
+                .latency
+                .record(us);
         }
     }
 
-    fn fault(&mut self, fault: &Fault, now: Instant, source: Option<SourceId>, backend: Option<BackendId>, target: u16) {
+    fn fault(
+        &mut self,
+        fault: &Fault,
+        now: Instant,
+        source: Option<SourceId>,
+        backend: Option<BackendId>,
+        target: u16,
+    ) {
         if let Some(source) = source {
             self.rows.sources[usize::from(source.0)].errors += 1;
         }
@@ -385,7 +478,11 @@ impl Recorder {
     fn warmup_answered(&mut self, ok: bool) {
         if let Some(warmup) = &mut self.warmup {
             warmup.unfinished = warmup.unfinished.saturating_sub(1);
-            *(if ok { &mut warmup.ok } else { &mut warmup.failed }) += 1;
+            *(if ok {
+                &mut warmup.ok
+            } else {
+                &mut warmup.failed
+            }) += 1;
         }
     }
 }
@@ -396,5 +493,9 @@ fn micros(duration: Duration) -> u64 {
 
 fn nanos_between(from: Instant, to: Instant) -> i64 {
     let signed = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
-    if to >= from { signed(to - from) } else { -signed(from - to) }
+    if to >= from {
+        signed(to - from)
+    } else {
+        -signed(from - to)
+    }
 }

@@ -69,9 +69,16 @@ impl Pages {
     pub fn snapshot(&self) -> Histogram {
         let mut buckets: Vec<(u32, u64)> = Vec::new();
         for (number, page) in self.pages.iter().enumerate() {
-            let Some(page) = page.as_ref().filter(|_| self.dirty & (1 << number) != 0) else { continue };
+            let Some(page) = page.as_ref().filter(|_| self.dirty & (1 << number) != 0) else {
+                continue;
+            };
             let first = (number * PAGE) as u32;
-            buckets.extend((first..).zip(page.iter()).filter(|(_, n)| **n > 0).map(|(index, n)| (index, u64::from(*n))));
+            buckets.extend(
+                (first..)
+                    .zip(page.iter())
+                    .filter(|(_, n)| **n > 0)
+                    .map(|(index, n)| (index, u64::from(*n))),
+            );
         }
         for (index, more) in &self.spilled {
             match buckets.binary_search_by_key(index, |(i, _)| *i) {
@@ -99,7 +106,10 @@ impl Pages {
             }
         }
         let pages = std::mem::replace(&mut self.pages, [const { None }; PAGES]);
-        *self = Self { pages, ..Self::default() };
+        *self = Self {
+            pages,
+            ..Self::default()
+        };
         taken
     }
 

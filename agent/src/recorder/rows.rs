@@ -84,10 +84,21 @@ pub struct Rows {
 impl Rows {
     /// The id of a source address.
     pub fn source(&mut self, address: IpAddr) -> SourceId {
-        let at = self.sources.iter().position(|s| s.address == address).unwrap_or_else(|| {
-            self.sources.push(Source { address, connections: 0, requests: 0, errors: 0, backends: Vec::new(), latency: Pages::default() });
-            self.sources.len() - 1
-        });
+        let at = self
+            .sources
+            .iter()
+            .position(|s| s.address == address)
+            .unwrap_or_else(|| {
+                self.sources.push(Source {
+                    address,
+                    connections: 0,
+                    requests: 0,
+                    errors: 0,
+                    backends: Vec::new(),
+                    latency: Pages::default(),
+                });
+                self.sources.len() - 1
+            });
         SourceId(at as u16)
     }
 
@@ -104,7 +115,13 @@ impl Rows {
         if let Some(at) = self.backends.iter().position(|b| b.name == name) {
             return Some(BackendId(at as u16));
         }
-        self.backends.push(Backend { name, connections: 0, requests: 0, errors: 0, latency: Pages::default() });
+        self.backends.push(Backend {
+            name,
+            connections: 0,
+            requests: 0,
+            errors: 0,
+            latency: Pages::default(),
+        });
         if !self.backend_by.iter().any(|known| known == by) {
             self.backend_by.push(by.to_owned());
         }
@@ -131,17 +148,32 @@ impl Rows {
     }
 
     /// Counts a failure and keeps the first few whole.
-    pub fn fault(&mut self, fault: &Fault, at_us: u64, source: Option<SourceId>, backend: Option<BackendId>) {
-        let known = self.faults.contains_key(&(fault.kind, fault.detail.clone()));
+    pub fn fault(
+        &mut self,
+        fault: &Fault,
+        at_us: u64,
+        source: Option<SourceId>,
+        backend: Option<BackendId>,
+    ) {
+        let known = self
+            .faults
+            .contains_key(&(fault.kind, fault.detail.clone()));
         let full = self.faults.len() >= DETAILS_KEPT;
-        let detail = if known || !full { fault.detail.clone() } else { "other".to_owned() };
-        let row = self.faults.entry((fault.kind, detail.clone())).or_insert_with(|| FaultRow {
-            kind: fault.kind,
-            detail,
-            count: 0,
-            first_at_us: at_us,
-            examples: Vec::new(),
-        });
+        let detail = if known || !full {
+            fault.detail.clone()
+        } else {
+            "other".to_owned()
+        };
+        let row = self
+            .faults
+            .entry((fault.kind, detail.clone()))
+            .or_insert_with(|| FaultRow {
+                kind: fault.kind,
+                detail,
+                count: 0,
+                first_at_us: at_us,
+                examples: Vec::new(),
+            });
         row.count += 1;
         if row.examples.len() < EXAMPLES_KEPT {
             row.examples.push(Example {
@@ -155,14 +187,34 @@ impl Rows {
     }
 
     /// Rows as they are reported; `whole` with their histograms.
-    pub fn report(&self, whole: bool) -> (Vec<SourceRow>, Vec<BackendRow>, Vec<TargetRow>, Vec<FaultRow>) {
-        let latency = |pages: &Pages| if whole { pages.snapshot() } else { Default::default() };
+    pub fn report(
+        &self,
+        whole: bool,
+    ) -> (
+        Vec<SourceRow>,
+        Vec<BackendRow>,
+        Vec<TargetRow>,
+        Vec<FaultRow>,
+    ) {
+        let latency = |pages: &Pages| {
+            if whole {
+                pages.snapshot()
+            } else {
+                Default::default()
+            }
+        };
         let sources = self.sources.iter().map(|s| SourceRow {
             address: s.address,
             connections: s.connections,
             requests: s.requests,
             errors: s.errors,
-            backends: s.backends.iter().zip(&self.backends).filter(|(n, _)| **n > 0).map(|(n, b)| (b.name.clone(), *n)).collect(),
+            backends: s
+                .backends
+                .iter()
+                .zip(&self.backends)
+                .filter(|(n, _)| **n > 0)
+                .map(|(n, b)| (b.name.clone(), *n))
+                .collect(),
             latency: latency(&s.latency),
         });
         let backends = self.backends.iter().map(|b| BackendRow {
@@ -178,6 +230,11 @@ impl Rows {
             addresses: t.addresses.iter().map(|(a, n)| (*a, *n)).collect(),
             latency: latency(&t.latency),
         });
-        (sources.collect(), backends.collect(), targets.collect(), self.faults.values().cloned().collect())
+        (
+            sources.collect(),
+            backends.collect(),
+            targets.collect(),
+            self.faults.values().cloned().collect(),
+        )
     }
 }
