@@ -263,7 +263,7 @@ fn threads(share: &Share, hello: &Hello) -> u32 {
 
 fn non_blocking(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     fcntl_setfl(&descriptor, fcntl_getfl(&descriptor)? | OFlags::NONBLOCK)?;
-    AsyncFd::register(descriptor)
+    AsyncFd::register(descriptor).map_err(io::Error::from)
 }
 
 async fn read_some(input: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> io::Result<usize> {
