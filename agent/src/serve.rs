@@ -261,9 +261,11 @@ fn threads(share: &Share, hello: &Hello) -> u32 {
     }
 }
 
+/// `AsyncFd::new` is deprecated for descriptors that somebody else may close; this one is owned by what it returns.
+#[allow(deprecated)]
 fn non_blocking(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     fcntl_setfl(&descriptor, fcntl_getfl(&descriptor)? | OFlags::NONBLOCK)?;
-    AsyncFd::register(descriptor).map_err(io::Error::from)
+    AsyncFd::new(descriptor)
 }
 
 async fn read_some(input: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> io::Result<usize> {
