@@ -1,1 +1,3 @@
 //! swarm's controller.
+
+pub mod demo;
