@@ -1,3 +1,5 @@
 //! Conducts a run.
 
 pub mod outcome;
+pub mod phase;
+pub mod sync;

@@ -59,7 +59,12 @@ pub struct Phase {
 impl Phase {
     /// `hosts` hosts to reach, of which `needed` must be armed.
     pub fn new(hosts: usize, needed: usize) -> Self {
-        Self { steps: vec![Step::Reaching; hosts], needed, dealt: false, started: false }
+        Self {
+            steps: vec![Step::Reaching; hosts],
+            needed,
+            dealt: false,
+            started: false,
+        }
     }
 
     /// How far a host has come.
@@ -74,7 +79,9 @@ impl Phase {
 
     /// Hosts that are at this step.
     pub fn at(&self, step: Step) -> Vec<usize> {
-        (0..self.steps.len()).filter(|host| self.steps[*host] == step).collect()
+        (0..self.steps.len())
+            .filter(|host| self.steps[*host] == step)
+            .collect()
     }
 
     /// A host came to a step. Before the start a host that goes is refused and the shares must be cut again; after it,
@@ -122,9 +129,17 @@ impl Phase {
 
     /// What is to be done now.
     pub fn next(&self) -> Next {
-        let left = self.steps.iter().filter(|step| **step != Step::Refused).count();
+        let left = self
+            .steps
+            .iter()
+            .filter(|step| **step != Step::Refused)
+            .count();
         if self.started {
-            return if self.steps.iter().all(|step| step.over()) { Next::Finish } else { Next::Wait };
+            return if self.steps.iter().all(|step| step.over()) {
+                Next::Finish
+            } else {
+                Next::Wait
+            };
         }
         if left < self.needed || left == 0 {
             return Next::TooFew { left };
@@ -135,7 +150,10 @@ impl Phase {
         if !self.dealt {
             return Next::Deal;
         }
-        let armed = self.steps.iter().all(|step| matches!(step, Step::Armed | Step::Refused));
+        let armed = self
+            .steps
+            .iter()
+            .all(|step| matches!(step, Step::Armed | Step::Refused));
         if armed { Next::Start } else { Next::Wait }
     }
 }
@@ -185,6 +203,9 @@ mod tests {
         assert_eq!(phase.next(), Next::TooFew { left: 1 });
         let mut alone = Phase::new(1, 1);
         alone.came(0, Step::Lost);
-        assert_eq!((alone.step(0), alone.next()), (Step::Refused, Next::TooFew { left: 0 }));
+        assert_eq!(
+            (alone.step(0), alone.next()),
+            (Step::Refused, Next::TooFew { left: 0 })
+        );
     }
 }

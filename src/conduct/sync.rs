@@ -29,7 +29,9 @@ pub struct Sample {
 impl Sample {
     /// Time on the way, ns.
     pub fn round_trip(&self) -> u64 {
-        self.received.saturating_sub(self.sent).saturating_sub(self.agent_sent.saturating_sub(self.agent_received))
+        self.received
+            .saturating_sub(self.sent)
+            .saturating_sub(self.agent_sent.saturating_sub(self.agent_received))
     }
 
     /// Agent's clock minus ours, ns.
@@ -53,7 +55,8 @@ impl Sync {
         self.count += 1;
         let better = self.best.is_none_or(|best| {
             let old = sample.received.saturating_sub(best.received) > FORGET;
-            sample.round_trip() < best.round_trip() || (old && sample.round_trip() < best.round_trip() * 2)
+            sample.round_trip() < best.round_trip()
+                || (old && sample.round_trip() < best.round_trip() * 2)
         });
         if better {
             self.best = Some(sample);
@@ -90,17 +93,35 @@ mod tests {
 
     fn sample(sent: u64, there: u64, stay: u64, back: u64, offset: i64) -> Sample {
         let agent = |ours: u64| u64::try_from(i128::from(ours) + i128::from(offset)).unwrap();
-        Sample { sent, agent_received: agent(sent + there), agent_sent: agent(sent + there + stay), received: sent + there + stay + back }
+        Sample {
+            sent,
+            agent_received: agent(sent + there),
+            agent_sent: agent(sent + there + stay),
+            received: sent + there + stay + back,
+        }
     }
 
     #[test]
     fn the_least_round_trip_wins() {
         let mut sync = Sync::default();
-        for (there, back) in [(9_000_000, 1_000_000), (1_000_000, 1_000_000), (5_000_000, 50_000_000)] {
-            sync.add(sample(1_000_000_000, there, 20_000, back, 86_400_000_000_000));
+        for (there, back) in [
+            (9_000_000, 1_000_000),
+            (1_000_000, 1_000_000),
+            (5_000_000, 50_000_000),
+        ] {
+            sync.add(sample(
+                1_000_000_000,
+                there,
+                20_000,
+                back,
+                86_400_000_000_000,
+            ));
         }
         let clock = sync.clock(1_000_000_000).unwrap();
-        assert_eq!((clock.offset_ns, clock.rtt_ns), (86_400_000_000_000, 2_000_000));
+        assert_eq!(
+            (clock.offset_ns, clock.rtt_ns),
+            (86_400_000_000_000, 2_000_000)
+        );
         assert!(!sync.ready());
     }
 
