@@ -21,7 +21,11 @@ pub struct Signals {
 impl Signals {
     /// Begins to listen; from now on the process does not end by itself.
     pub fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, seen: 0 })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            seen: 0,
+        })
     }
 
     /// The next signal.
@@ -31,6 +35,10 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
         self.seen += 1;
-        if self.seen == 1 { Interrupt::Drain } else { Interrupt::Leave }
+        if self.seen == 1 {
+            Interrupt::Drain
+        } else {
+            Interrupt::Leave
+        }
     }
 }
