@@ -1,5 +1,6 @@
-//! swarm's agent: what runs on each host. The controller links [`wire`] alone.
+//! swarm's agent: what runs on each host. The controller links [`wire`] and the pure [`pacer`] alone.
 
+pub mod pacer;
 pub mod wire;
 
 #[cfg(feature = "engines")]
@@ -14,8 +15,6 @@ pub mod gather;
 pub mod host;
 #[cfg(feature = "engines")]
 pub mod net;
-#[cfg(feature = "engines")]
-pub mod pacer;
 #[cfg(feature = "engines")]
 pub mod preflight;
 #[cfg(feature = "engines")]

@@ -13,7 +13,7 @@ use crate::link::LinkHandle;
 use crate::plan::Plan;
 use crate::signal::Interrupt;
 use crate::source;
-use crate::split::{Seat, split};
+use crate::split::{ArmedHost, split};
 use event::Event;
 use notice::Notice;
 use outcome::{Ended, HostEnd, HostOutcome, Outcome, Progress};
@@ -64,7 +64,9 @@ pub enum Until {
 #[derive(Debug, thiserror::Error)]
 pub enum ConductError {
     /// Too few hosts are left before the start.
-    #[error("{left} of {asked} hosts can take part and {needed} are needed (--min-hosts): no load was sent{reasons}")]
+    #[error(
+        "{left} of {asked} hosts can take part and {needed} are needed (--min-hosts): no load was sent{reasons}"
+    )]
     TooFew {
         /// Hosts that can.
         left: usize,
@@ -118,7 +120,9 @@ pub async fn conduct(
             Next::Finish => return Ok(conductor.finish()),
             Next::Start | Next::Wait => {}
         }
-        let Some(event) = events.recv().await else { return Err(ConductError::Left) };
+        let Some(event) = events.recv().await else {
+            return Err(ConductError::Left);
+        };
         conductor.take(event)?;
     }
 }
@@ -156,7 +160,13 @@ struct HostState {
 }
 
 impl Conductor {
-    fn new(plan: Plan, entrants: Vec<Entrant>, needed: usize, consented: bool, notices: mpsc::UnboundedSender<Notice>) -> Self {
+    fn new(
+        plan: Plan,
+        entrants: Vec<Entrant>,
+        needed: usize,
+        consented: bool,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Self {
         let phase = Phase::new(entrants.len(), needed);
         let hosts = entrants.into_iter().map(HostState::new).collect();
         Self {
@@ -180,7 +190,12 @@ impl Conductor {
 
     fn take(&mut self, event: Event) -> Result<(), ConductError> {
         match event {
-            Event::Reached { host, link, hello, address } => {
+            Event::Reached {
+                host,
+                link,
+                hello,
+                address,
+            } => {
                 let state = &mut self.hosts[host];
                 state.link = Some(link);
                 state.heard_ns = now_ns();
@@ -198,7 +213,9 @@ impl Conductor {
             }
             Event::Closed { host, why } => self.gone(host, why),
             Event::Interrupted(Interrupt::Leave) => return Err(ConductError::Left),
-            Event::Interrupted(Interrupt::Drain) if !self.phase.started() => return Err(ConductError::Stopped),
+            Event::Interrupted(Interrupt::Drain) if !self.phase.started() => {
+                return Err(ConductError::Stopped);
+            }
             Event::Interrupted(Interrupt::Drain) => self.drain(),
             Event::Tick => self.tick(),
         }
@@ -210,7 +227,10 @@ impl Conductor {
         match message {
             FromAgent::Armed(armed) => {
                 for warning in &armed.warnings {
-                    self.warnings.push(("host".to_owned(), format!("{}: {warning}", self.hosts[host].entrant.name)));
+                    self.warnings.push((
+                        "host".to_owned(),
+                        format!("{}: {warning}", self.hosts[host].entrant.name),
+                    ));
                 }
                 self.hosts[host].armed = Some(*armed);
                 self.phase.came(host, Step::Armed);
@@ -237,8 +257,13 @@ impl Conductor {
         if self.phase.step(host).over() {
             return;
         }
-        let at_s = self.start_ns.map_or(0.0, |start| now_ns().saturating_sub(start) as f64 / 1e9);
-        self.notify(Notice::Gone { host: self.hosts[host].entrant.name.clone(), why: why.clone() });
+        let at_s = self
+            .start_ns
+            .map_or(0.0, |start| now_ns().saturating_sub(start) as f64 / 1e9);
+        self.notify(Notice::Gone {
+            host: self.hosts[host].entrant.name.clone(),
+            why: why.clone(),
+        });
         self.phase.came(host, Step::Lost);
         self.hosts[host].end = Some(match self.phase.step(host) {
             Step::Lost => HostEnd::Lost { at_s, why },
@@ -254,20 +279,40 @@ impl Conductor {
         let mut seats = Vec::new();
         for host in &there {
             let state = &self.hosts[*host];
-            let ranges = if state.entrant.sources.is_empty() { &self.plan.sources } else { &state.entrant.sources };
-            let sources = state.hello.as_ref().map(|hello| source::owned(ranges, hello)).unwrap_or_default();
+            let ranges = if state.entrant.sources.is_empty() {
+                &self.plan.sources
+            } else {
+                &state.entrant.sources
+            };
+            let sources = state
+                .hello
+                .as_ref()
+                .map(|hello| source::owned(ranges, hello))
+                .unwrap_or_default();
             if sources.is_empty() && !ranges.is_empty() {
-                self.gone(*host, "owns none of the addresses of --source-ips".to_owned());
+                self.gone(
+                    *host,
+                    "owns none of the addresses of --source-ips".to_owned(),
+                );
                 if self.phase.at(Step::Greeted).is_empty() {
-                    return Err(ConductError::SourceUnowned("every address named".to_owned()));
+                    return Err(ConductError::SourceUnowned(
+                        "every address named".to_owned(),
+                    ));
                 }
                 return Ok(());
             }
-            seats.push(Seat { weight: state.entrant.weight.max(1), sources });
+            seats.push(ArmedHost {
+                weight: state.entrant.weight.max(1),
+                sources,
+            });
         }
         self.check_sources(&seats)?;
         if self.dealt_at.is_some() {
-            let text = format!("shares were cut again over {} of {} hosts", there.len(), self.hosts.len());
+            let text = format!(
+                "shares were cut again over {} of {} hosts",
+                there.len(),
+                self.hosts.len()
+            );
             self.warnings.push(("hosts".to_owned(), text));
         }
         for (host, share) in there.into_iter().zip(split(&self.plan, &seats)) {
@@ -284,7 +329,7 @@ impl Conductor {
     }
 
     /// An address that was named singly must be somebody's.
-    fn check_sources(&self, seats: &[Seat]) -> Result<(), ConductError> {
+    fn check_sources(&self, seats: &[ArmedHost]) -> Result<(), ConductError> {
         for range in &self.plan.sources {
             if let crate::plan::SourceRange::One(address) = range
                 && !seats.iter().any(|seat| seat.sources.contains(address))
@@ -299,39 +344,64 @@ impl Conductor {
         if self.consented {
             return Ok(());
         }
-        let resolved = self.hosts.iter().filter_map(|host| host.armed.as_ref()).flat_map(|armed| armed.resolved.iter().zip(&self.plan.targets));
+        let resolved = self
+            .hosts
+            .iter()
+            .filter_map(|host| host.armed.as_ref())
+            .flat_map(|armed| armed.resolved.iter().zip(&self.plan.targets));
         for (addresses, target) in resolved {
-            let public: Vec<&IpAddr> = addresses.iter().filter(|address| !consent::is_free(**address)).collect();
+            let public: Vec<&IpAddr> = addresses
+                .iter()
+                .filter(|address| !consent::is_free(**address))
+                .collect();
             if let Some(address) = public.first() {
-                return Err(ConductError::Consent(format!("{} is {address} as the hosts resolve it, a public address", target.host)));
+                return Err(ConductError::Consent(format!(
+                    "{} is {address} as the hosts resolve it, a public address",
+                    target.host
+                )));
             }
         }
         Ok(())
     }
 
     fn clocks_are_known(&self) -> bool {
-        self.phase.at(Step::Armed).iter().all(|host| self.hosts[*host].sync.ready())
+        self.phase
+            .at(Step::Armed)
+            .iter()
+            .all(|host| self.hosts[*host].sync.ready())
     }
 
     /// Tells every host the same instant, each in its own clock.
     fn start(&mut self) {
         let now = now_ns();
         let armed = self.phase.at(Step::Armed);
-        let clocks = armed.iter().filter_map(|host| self.hosts[*host].sync.clock(now).map(|clock| (*host, clock)));
+        let clocks = armed.iter().filter_map(|host| {
+            self.hosts[*host]
+                .sync
+                .clock(now)
+                .map(|clock| (*host, clock))
+        });
         let clocks: Vec<_> = clocks.collect();
-        let longest = clocks.iter().map(|(_, clock)| clock.rtt_ns).max().unwrap_or(0);
+        let longest = clocks
+            .iter()
+            .map(|(_, clock)| clock.rtt_ns)
+            .max()
+            .unwrap_or(0);
         let start = now + LEAD_NS.max(longest * 3);
         for (host, clock) in clocks {
             let state = &mut self.hosts[host];
             state.clock = state.sync.clock(start);
             if let Some(link) = &state.link {
-                link.send(ToAgent::Start { at: in_agents_clock(&clock, start) });
+                link.send(ToAgent::Start {
+                    at: in_agents_clock(&clock, start),
+                });
             }
         }
         self.start_ns = Some(start);
         self.started_at = jiff::Timestamp::now() + Duration::from_nanos(start - now);
         let grace = Duration::from_nanos(self.plan.limits.grace) + PATIENCE;
-        self.deadline_ns = planned_end(&self.plan.load).map(|end| start + end + grace.as_nanos() as u64);
+        self.deadline_ns =
+            planned_end(&self.plan.load).map(|end| start + end + grace.as_nanos() as u64);
         self.phase.start();
         self.notify(Notice::Started { hosts: armed.len() });
     }
@@ -359,17 +429,27 @@ impl Conductor {
             self.pings = self.pings.wrapping_add(1);
         }
         self.ticks += 1;
-        let silent = |state: &HostState| state.link.is_some() && now.saturating_sub(state.heard_ns) > LIFE.as_nanos() as u64;
+        let silent = |state: &HostState| {
+            state.link.is_some() && now.saturating_sub(state.heard_ns) > LIFE.as_nanos() as u64
+        };
         for host in 0..self.hosts.len() {
             let step = self.phase.step(host);
             if !step.over() && silent(&self.hosts[host]) {
-                self.gone(host, format!("nothing heard from it for {} s", LIFE.as_secs()));
+                self.gone(
+                    host,
+                    format!("nothing heard from it for {} s", LIFE.as_secs()),
+                );
             }
         }
-        let arming = self.dealt_at.is_some_and(|at| now.saturating_sub(at) > ARMING.as_nanos() as u64);
+        let arming = self
+            .dealt_at
+            .is_some_and(|at| now.saturating_sub(at) > ARMING.as_nanos() as u64);
         if arming && !self.phase.started() {
             for host in self.phase.at(Step::Arming) {
-                self.gone(host, format!("did not get ready within {} s", ARMING.as_secs()));
+                self.gone(
+                    host,
+                    format!("did not get ready within {} s", ARMING.as_secs()),
+                );
             }
         }
         if self.deadline_ns.is_some_and(|deadline| now > deadline) {
@@ -382,10 +462,18 @@ impl Conductor {
     /// One line for the live view whenever all running hosts have sent another second.
     fn tell_second(&mut self) {
         let running = self.phase.at(Step::Running);
-        let complete = running.iter().map(|host| self.hosts[*host].progress.points.len() as u64).min().unwrap_or(0);
+        let complete = running
+            .iter()
+            .map(|host| self.hosts[*host].progress.points.len() as u64)
+            .min()
+            .unwrap_or(0);
         while self.seconds_told < complete {
             let at = self.seconds_told as usize;
-            let points: Vec<_> = self.hosts.iter().filter_map(|host| host.progress.points.get(at)).collect();
+            let points: Vec<_> = self
+                .hosts
+                .iter()
+                .filter_map(|host| host.progress.points.get(at))
+                .collect();
             let second = notice::Second::add_up(&points, running.len(), self.hosts.len());
             self.notify(Notice::Second(second));
             self.seconds_told += 1;
@@ -404,7 +492,12 @@ impl Conductor {
                 reasons.push_str(&format!("\n  {}: {why}", state.entrant.name));
             }
         }
-        ConductError::TooFew { left, asked: self.hosts.len(), needed: self.needed, reasons }
+        ConductError::TooFew {
+            left,
+            asked: self.hosts.len(),
+            needed: self.needed,
+            reasons,
+        }
     }
 
     fn finish(mut self) -> Outcome {
@@ -415,7 +508,11 @@ impl Conductor {
             }
         }
         let start = self.start_ns.unwrap_or(now);
-        let hosts = self.hosts.drain(..).map(|state| state.outcome(now)).collect();
+        let hosts = self
+            .hosts
+            .drain(..)
+            .map(|state| state.outcome(now))
+            .collect();
         Outcome {
             plan: self.plan,
             started_at: self.started_at,
@@ -450,7 +547,9 @@ impl HostState {
             address: self.address,
             group: self.entrant.group,
             // with --arm-only a host has neither started nor failed
-            end: self.end.unwrap_or(HostEnd::Refused { why: "was not started".to_owned() }),
+            end: self.end.unwrap_or(HostEnd::Refused {
+                why: "was not started".to_owned(),
+            }),
             hello: self.hello,
             armed: self.armed,
             share: self.share,
@@ -464,7 +563,15 @@ impl HostState {
 pub fn planned_end(load: &Load) -> Option<u64> {
     match load {
         Load::Closed(closed) => closed.duration.map(|duration| closed.warmup + duration),
-        Load::Open(open) => Some(open.warmup + open.schedule.stages.iter().map(|stage| stage.duration).sum::<u64>()),
+        Load::Open(open) => Some(
+            open.warmup
+                + open
+                    .schedule
+                    .stages
+                    .iter()
+                    .map(|stage| stage.duration)
+                    .sum::<u64>(),
+        ),
         Load::Held(held) => Some(held.end),
     }
 }

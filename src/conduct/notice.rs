@@ -55,7 +55,11 @@ pub struct Second {
 impl Second {
     /// The hosts' points of the same second, added up.
     pub fn add_up(points: &[&Point], running: usize, asked: usize) -> Self {
-        let mut second = Self { running, asked, ..Self::default() };
+        let mut second = Self {
+            running,
+            asked,
+            ..Self::default()
+        };
         for point in points {
             second.t_s = second.t_s.max(point.at_us as f64 / 1e6);
             second.requests += point.requests;
