@@ -1,5 +1,7 @@
 //! swarm's controller.
 
+pub mod agent_binary;
+pub mod clock;
 pub mod conduct;
 pub mod plan;
 pub mod requirement;
