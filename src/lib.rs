@@ -7,6 +7,7 @@ pub mod conduct;
 pub mod consent;
 pub mod demo;
 pub mod error;
+pub mod fleet;
 pub mod link;
 pub mod plan;
 pub mod requirement;

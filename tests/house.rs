@@ -12,7 +12,10 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("balancer", &[]),
     ("cli", &["*"]),
     ("clock", &[]),
-    ("conduct", &["clock", "consent", "link", "plan", "signal", "source", "split"]),
+    (
+        "conduct",
+        &["clock", "consent", "link", "plan", "signal", "source", "split"],
+    ),
     ("consent", &[]),
     ("demo", &[]),
     ("deploy", &["agent_binary", "fleet", "transport"]),
@@ -34,14 +37,22 @@ const CONTROLLER: &[(&str, &[&str])] = &[
 const AGENT: &[(&str, &[&str])] = &[
     ("codec", &["wire"]),
     ("engine", &["codec", "net", "recorder", "wire"]),
-    ("flow", &["codec", "engine", "net", "pacer", "recorder", "wire", "worker"]),
+    (
+        "flow",
+        &["codec", "engine", "net", "pacer", "recorder", "wire", "worker"],
+    ),
     ("gather", &["recorder"]),
     ("host", &["wire"]),
     ("net", &["wire"]),
     ("pacer", &["wire"]),
     ("preflight", &["pacer", "wire"]),
     ("recorder", &["wire"]),
-    ("run", &["flow", "gather", "host", "net", "pacer", "recorder", "trace", "wire", "worker"]),
+    (
+        "run",
+        &[
+            "flow", "gather", "host", "net", "pacer", "recorder", "trace", "wire", "worker",
+        ],
+    ),
     ("serve", &["host", "net", "preflight", "run", "wire"]),
     ("trace", &["wire"]),
     ("wire", &[]),
@@ -68,13 +79,24 @@ fn files_of(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     rust_files(&root, &mut found);
     assert!(!found.is_empty(), "{folder} holds no Rust");
-    found.into_iter().map(|file| (file.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&file).unwrap())).collect()
+    found
+        .into_iter()
+        .map(|file| {
+            (
+                file.strip_prefix(&root).unwrap().to_owned(),
+                fs::read_to_string(&file).unwrap(),
+            )
+        })
+        .collect()
 }
 
 /// Lines of code outside comments and tests.
 fn code(text: &str) -> Vec<&str> {
     let before_tests = text.split("\n#[cfg(test)]").next().unwrap_or_default();
-    before_tests.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//")).collect()
+    before_tests
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
+        .collect()
 }
 
 /// Top-level modules named after `crate::` in the code of a file.
@@ -82,8 +104,14 @@ fn used(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for line in code(text) {
         for (at, _) in line.match_indices("crate::") {
-            let boundary = line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_');
-            let name: String = line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let boundary = line[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|c| !c.is_alphanumeric() && c != '_');
+            let name: String = line[at + 7..]
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             if boundary && name.starts_with(|c: char| c.is_ascii_lowercase()) {
                 names.insert(name);
             }
@@ -96,7 +124,14 @@ fn hold_arrows(folder: &str, rules: &[(&str, &[&str])]) {
     let rules: BTreeMap<&str, &[&str]> = rules.iter().copied().collect();
     let mut wrong = Vec::new();
     for (file, text) in files_of(folder) {
-        let top = file.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let top = file
+            .iter()
+            .next()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         if ["lib", "main"].contains(&top.as_str()) {
             continue;
         }
@@ -110,7 +145,11 @@ fn hold_arrows(folder: &str, rules: &[(&str, &[&str])]) {
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows that the house does not have:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "arrows that the house does not have:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -152,7 +191,11 @@ fn every_file_says_what_it_owns_and_stays_short() {
 fn the_agent_never_reads_the_wall_clock() {
     for (file, text) in files_of("agent/src") {
         for word in ["SystemTime", "ClockId::Realtime", "UNIX_EPOCH", "gettimeofday"] {
-            assert!(!code(&text).iter().any(|line| line.contains(word)), "agent/src/{} uses {word}", file.display());
+            assert!(
+                !code(&text).iter().any(|line| line.contains(word)),
+                "agent/src/{} uses {word}",
+                file.display()
+            );
         }
     }
 }

@@ -83,7 +83,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
         Err(error) if !error.use_stderr() => Ok(Parsed::Text(error.render().to_string())),
         Err(error) => {
             let text = error.render().to_string();
-            Err(Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_string()))
+            Err(Usage(
+                text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_string(),
+            ))
         }
     }
 }
@@ -98,12 +100,16 @@ mod tests {
 
     #[test]
     fn the_declaration_is_sound() {
-        Cli::command().mut_subcommand("attack", attack::later::declare).debug_assert();
+        Cli::command()
+            .mut_subcommand("attack", attack::later::declare)
+            .debug_assert();
     }
 
     #[test]
     fn help_is_text_and_grouped() {
-        let Ok(Parsed::Text(text)) = read(&["attack", "--help"]) else { panic!("help is text") };
+        let Ok(Parsed::Text(text)) = read(&["attack", "--help"]) else {
+            panic!("help is text")
+        };
         for heading in ["From where", "At what", "How much", "What comes out"] {
             assert!(text.contains(&format!("{heading}:")), "{heading}: {text}");
         }
@@ -113,9 +119,17 @@ mod tests {
 
     #[test]
     fn unknown_words_are_wrong_usage() {
-        assert!(read(&["attack", "--nonsense", "http://h/"]).unwrap_err().0.starts_with("unexpected argument '--nonsense'"));
+        assert!(
+            read(&["attack", "--nonsense", "http://h/"])
+                .unwrap_err()
+                .0
+                .starts_with("unexpected argument '--nonsense'")
+        );
         assert!(read(&["attak"]).is_err());
-        assert!(matches!(read(&["demo", "--json"]), Ok(Parsed::Command(Command::Demo(DemoArgs { json: true, .. })))));
+        assert!(matches!(
+            read(&["demo", "--json"]),
+            Ok(Parsed::Command(Command::Demo(DemoArgs { json: true, .. })))
+        ));
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub fn duration(text: &str) -> Result<u64, String> {
     while !rest.is_empty() {
         let split = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let number = decimal(&rest[..split]).ok_or_else(wrong)?;
-        let end = rest[split..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| split + n);
+        let end = rest[split..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |n| split + n);
         let unit = match &rest[split..end] {
             "ns" => 1.0,
             "us" | "µs" => 1e3,
@@ -219,9 +221,14 @@ mod tests {
 
     #[test]
     fn rates_are_read() {
-        for (text, uhz) in
-            [("500", 500_000_000), ("500/s", 500_000_000), ("6000/m", 100_000_000), ("10k", 10_000_000_000), ("0.5", 500_000), ("3600/h", 1_000_000)]
-        {
+        for (text, uhz) in [
+            ("500", 500_000_000),
+            ("500/s", 500_000_000),
+            ("6000/m", 100_000_000),
+            ("10k", 10_000_000_000),
+            ("0.5", 500_000),
+            ("3600/h", 1_000_000),
+        ] {
             assert_eq!(rate(text), Ok(uhz), "{text}");
         }
         for text in ["0", "-1", "5/x", "", "k", "1e9", "nan", "2000M", "1/s/s"] {

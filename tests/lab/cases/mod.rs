@@ -2,8 +2,8 @@
 
 mod smoke;
 
-use crate::lab::{Lab, with_lab};
 use crate::Result;
+use crate::lab::{Lab, with_lab};
 use libtest_mimic::Trial;
 
 /// A case: its name (group::what it shows) and what it does in the lab.
