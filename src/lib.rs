@@ -6,6 +6,7 @@ pub mod clock;
 pub mod conduct;
 pub mod consent;
 pub mod demo;
+pub mod deploy;
 pub mod error;
 pub mod fleet;
 pub mod link;

@@ -25,9 +25,7 @@ use swarm_agent::wire::share::{Load, Share};
 use sync::{Sync, in_agents_clock};
 use tokio::sync::mpsc;
 
-/// Between two looks around.
-const TICK: Duration = Duration::from_millis(20);
-/// Before the start a host is pinged at every tick, later at every fiftieth.
+/// Before the start a host is pinged at every tick, later at every fiftieth (a tick is about 20 ms).
 const TICKS_BETWEEN_PINGS: u64 = 50;
 /// The start lies at least this far ahead, and three of the longest round trips.
 const LEAD_NS: u64 = 150_000_000;

@@ -2,12 +2,14 @@
 //! where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
+pub mod crew;
 pub mod later;
 mod load;
 mod outputs;
 mod protocol;
 mod request;
 pub mod run_id;
+pub mod steps;
 mod target;
 
 use self::args::AttackArgs;

@@ -267,6 +267,11 @@ pub(super) fn sources(args: &AttackArgs) -> Result<Vec<SourceRange>, Usage> {
         .collect()
 }
 
+/// The same of one host's `sources=`.
+pub(super) fn source_ranges(typed: &str) -> Result<Vec<SourceRange>, String> {
+    typed.split(',').map(|part| source(part.trim())).collect()
+}
+
 fn source(text: &str) -> Result<SourceRange, String> {
     let address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>();
     if let Some(name) = text.strip_prefix("iface:") {
