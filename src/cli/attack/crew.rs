@@ -31,7 +31,10 @@ const FAREWELL: Duration = Duration::from_secs(8);
 /// The hosts that the command names, in order.
 pub fn hosts(from: &HostsFrom) -> Result<Vec<Host>, Error> {
     let wrong = |error: hostlist::HostlistError| Error::Hosts(Box::new(error));
-    let mut hosts = hostlist::from_flag(&from.lists).map_err(wrong)?;
+    let mut hosts = Vec::new();
+    if !from.lists.is_empty() {
+        hosts = hostlist::from_flag(&from.lists).map_err(wrong)?;
+    }
     for file in &from.files {
         let more = match file {
             HostFile::Path(path) => hostlist::from_file(path),
@@ -45,8 +48,8 @@ pub fn hosts(from: &HostsFrom) -> Result<Vec<Host>, Error> {
         };
         hosts.extend(more.map_err(wrong)?);
     }
-    hosts.extend((1..=from.local).map(Host::local));
     hostlist::no_duplicates(&hosts).map_err(wrong)?;
+    hosts.extend((1..=from.local).map(Host::local));
     Ok(hosts)
 }
 
