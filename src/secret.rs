@@ -34,10 +34,10 @@ const SAFE_HEADERS: &[&str] = &[
 ];
 
 /// Looks up an environment variable.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment = dyn Fn(&str) -> Option<String>;
 
 /// A value as meant: `@FILE` is the file's text without its last line break, `env:NAME` the variable, all else itself.
-pub fn value(typed: &str, environment: Environment<'_>) -> Result<String, String> {
+pub fn value(typed: &str, environment: &Environment) -> Result<String, String> {
     if let Some(path) = typed.strip_prefix('@') {
         let text = String::from_utf8(file(path)?).map_err(|_| format!("{path} is not UTF-8 text"))?;
         return Ok(text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text).to_string());

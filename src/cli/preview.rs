@@ -126,7 +126,7 @@ fn closed_loop(closed: &Closed) -> Vec<String> {
     let connections = match &closed.connections {
         Level::Ramp { count, rate: None } => format!("{} connections", comma(*count)),
         Level::Ramp { count, rate: Some(rate) } => format!("{} connections, {}", comma(*count), show_rate(*rate)),
-        Level::Stages(stages) => format!("connections {}", shape(stages, |n| comma(n))),
+        Level::Stages(stages) => format!("connections {}", shape(stages, comma)),
     };
     let until = match (closed.requests, closed.duration) {
         (Some(n), Some(time)) => format!("{} requests or {}, whichever comes first", comma(n), show_duration(time)),

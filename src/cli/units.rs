@@ -78,7 +78,7 @@ pub fn rate(text: &str) -> Result<u64, String> {
 /// Reads a rate that may be zero (the ends of a ramp), in uHz.
 pub fn rate_or_zero(text: &str) -> Result<u64, String> {
     match scaled(text.trim()) {
-        Some(number) if number == 0.0 => Ok(0),
+        Some(0.0) => Ok(0),
         _ => rate(text),
     }
 }

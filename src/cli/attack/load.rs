@@ -336,10 +336,10 @@ fn stages(typed: &[String]) -> Result<(Vec<Stage>, Vec<Stage>), Usage> {
     let (mut rates, mut connections) = (Vec::new(), Vec::new());
     for text in typed {
         let wrong = |error: String| Usage(format!("--stage {text}: {error}"));
-        let (list, plain, read): (&mut Vec<Stage>, &str, fn(&str) -> Result<u64, String>) = match text.strip_prefix("connections:") {
-            Some(plain) => (&mut connections, plain, units::count_or_zero),
-            None => (&mut rates, text.strip_prefix("rate:").unwrap_or(text), units::rate_or_zero),
-        };
+        let of_connections = text.strip_prefix("connections:");
+        let plain = of_connections.unwrap_or(text);
+        let list: &mut Vec<Stage> = if of_connections.is_some() { &mut connections } else { &mut rates };
+        let read = |level: &str| if of_connections.is_some() { units::count_or_zero(level) } else { units::rate_or_zero(level) };
         let (time, level) = plain.split_once(':').ok_or_else(|| wrong("T:TO or T:FROM..TO, as 30s:500 or 1m:100..500".into()))?;
         let duration = units::duration_above_zero(time).map_err(wrong)?;
         let before = list.last().map_or(0, |stage: &Stage| stage.to);

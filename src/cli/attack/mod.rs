@@ -26,7 +26,7 @@ pub struct Surroundings {
     /// The words of the command line, the program's name first.
     pub words: Vec<String>,
     /// Environment variables, for `env:NAME`.
-    pub environment: Box<dyn Fn(&str) -> Option<String>>,
+    pub environment: Box<secret::Environment>,
     /// Names the run.
     pub run: String,
 }

@@ -241,13 +241,13 @@ fn query_pair(typed: &str, around: &Surroundings) -> Result<String, Usage> {
     if ["EIO", "transport", "sid", "j", "t", "b64"].contains(&key) {
         return Err(wrong("this parameter is the protocol's own, swarm sets it"));
     }
-    let value = secret::value(value, &around.environment).map_err(|error| wrong(&error))?;
+    let value = secret::value(value, around.environment.as_ref()).map_err(|error| wrong(&error))?;
     let escaped = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     Ok(format!("{}={}", escaped(key), escaped(&value)))
 }
 
 fn auth(typed: &str, around: &Surroundings) -> Result<String, Usage> {
-    let text = secret::value(typed, &around.environment).map_err(|error| Usage::of("--auth:", error))?;
+    let text = secret::value(typed, around.environment.as_ref()).map_err(|error| Usage::of("--auth:", error))?;
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(serde_json::Value::Object(_)) => Ok(text),
         Ok(_) => Err(Usage("--auth: must be a JSON object: --auth '{\"token\":\"...\"}'".into())),

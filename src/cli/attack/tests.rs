@@ -298,6 +298,6 @@ fn the_rest() {
     assert_eq!(plan("http://h/ --resolve-every 5s").limits.resolve_every, Some(5 * S));
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("r.json");
-    assert_eq!(attack(&format!("http://h/ -o {}", report.display())).unwrap().outputs.files, [report.clone()]);
+    assert_eq!(attack(&format!("http://h/ -o {}", report.display())).unwrap().outputs.files, vec![report.clone()]);
     assert!(!report.exists());
 }
