@@ -15,7 +15,9 @@ fn main() {
     let mut hasher = DefaultHasher::new();
     for file in &files {
         file.to_string_lossy().hash(&mut hasher);
-        std::fs::read(file).expect("a source file of this crate can be read").hash(&mut hasher);
+        std::fs::read(file)
+            .expect("a source file of this crate can be read")
+            .hash(&mut hasher);
     }
     println!("cargo:rustc-env=SWARM_BUILD_ID={:016x}", hasher.finish());
     println!("cargo:rerun-if-changed=src");
@@ -25,7 +27,9 @@ fn main() {
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(folder).expect("the source folder of this crate can be listed");
     for entry in entries {
-        let path = entry.expect("an entry of the source folder can be read").path();
+        let path = entry
+            .expect("an entry of the source folder can be read")
+            .path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|ending| ending == "rs") {

@@ -42,7 +42,9 @@ pub fn is_free(address: IpAddr) -> bool {
 pub fn names_to_ask(approaches: &[Approach]) -> Vec<String> {
     let asked: BTreeSet<String> = approaches
         .iter()
-        .filter(|approach| approach.addresses.is_empty() || !approach.addresses.iter().copied().all(is_free))
+        .filter(|approach| {
+            approach.addresses.is_empty() || !approach.addresses.iter().copied().all(is_free)
+        })
         .map(|approach| plain(&approach.host))
         .collect();
     asked.into_iter().collect()
@@ -64,7 +66,11 @@ pub fn decide(approaches: &[Approach], yes: bool, terminal: bool) -> Decision {
 
 /// The question, to be shown under the plan.
 pub fn prompt(plan: &str, names: &[String]) -> String {
-    let gap = if plan.is_empty() || plan.ends_with('\n') { "" } else { "\n" };
+    let gap = if plan.is_empty() || plan.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!(
         "{plan}{gap}\nThis sends load to {}, which is neither loopback nor private.\nOnly go on if you may. Type {} to start: ",
         names.join(", "),
@@ -74,15 +80,21 @@ pub fn prompt(plan: &str, names: &[String]) -> String {
 
 /// Whether a typed answer names every host.
 pub fn agrees(answer: &str, names: &[String]) -> bool {
-    let typed: BTreeSet<String> =
-        answer.split([' ', ',', '\t', '\r', '\n']).filter(|word| !word.is_empty()).map(plain).collect();
+    let typed: BTreeSet<String> = answer
+        .split([' ', ',', '\t', '\r', '\n'])
+        .filter(|word| !word.is_empty())
+        .map(plain)
+        .collect();
     !names.is_empty() && names.iter().all(|name| typed.contains(&plain(name)))
 }
 
 /// The names of `resolved` that were in nobody's consent: what an agent resolved, or where a redirect leads, is a new
 /// target. `approved` are the names that were asked for or flagged.
 pub fn strays(resolved: &[Approach], approved: &[String]) -> Vec<String> {
-    names_to_ask(resolved).into_iter().filter(|name| !approved.iter().any(|known| plain(known) == *name)).collect()
+    names_to_ask(resolved)
+        .into_iter()
+        .filter(|name| !approved.iter().any(|known| plain(known) == *name))
+        .collect()
 }
 
 fn plain(name: &str) -> String {
@@ -94,24 +106,50 @@ mod tests {
     use super::*;
 
     fn approach(host: &str, addresses: &[&str]) -> Approach {
-        Approach { host: host.into(), addresses: addresses.iter().map(|a| a.parse().unwrap()).collect() }
+        Approach {
+            host: host.into(),
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+        }
     }
 
     #[test]
     fn free_addresses() {
-        for address in
-            ["127.0.0.1", "127.9.9.9", "10.0.0.4", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.1.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
-        {
+        for address in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.0.0.4",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.1.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(is_free(address.parse().unwrap()), "{address}");
         }
-        for address in ["8.8.8.8", "172.32.0.1", "192.169.0.1", "0.0.0.0", "100.64.0.1", "::", "2001:db8::1", "::ffff:8.8.8.8", "224.0.0.1"] {
+        for address in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "192.169.0.1",
+            "0.0.0.0",
+            "100.64.0.1",
+            "::",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+            "224.0.0.1",
+        ] {
             assert!(!is_free(address.parse().unwrap()), "{address}");
         }
     }
 
     #[test]
     fn one_public_address_is_enough_to_ask() {
-        let mixed = [approach("App.Example.com.", &["10.0.0.1", "203.0.113.9"]), approach("db", &["10.0.0.2"])];
+        let mixed = [
+            approach("App.Example.com.", &["10.0.0.1", "203.0.113.9"]),
+            approach("db", &["10.0.0.2"]),
+        ];
         assert_eq!(names_to_ask(&mixed), ["app.example.com"]);
         assert_eq!(names_to_ask(&[approach("unknown", &[])]), ["unknown"]);
     }
@@ -120,11 +158,22 @@ mod tests {
     fn decisions() {
         let public = [approach("a.example", &["203.0.113.9"])];
         let names = vec!["a.example".to_string()];
-        assert_eq!(decide(&[approach("l", &["127.0.0.1"])], false, false), Decision::Free);
-        assert_eq!(decide(&public, true, false), Decision::ByFlag(names.clone()));
+        assert_eq!(
+            decide(&[approach("l", &["127.0.0.1"])], false, false),
+            Decision::Free
+        );
+        assert_eq!(
+            decide(&public, true, false),
+            Decision::ByFlag(names.clone())
+        );
         assert_eq!(decide(&public, false, true), Decision::Ask(names));
-        let Decision::Refuse(text) = decide(&public, false, false) else { panic!("must refuse") };
-        assert!(text.starts_with("a.example is neither") && text.contains("--yes"), "{text}");
+        let Decision::Refuse(text) = decide(&public, false, false) else {
+            panic!("must refuse")
+        };
+        assert!(
+            text.starts_with("a.example is neither") && text.contains("--yes"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -136,12 +185,20 @@ mod tests {
         }
         assert!(!agrees("yes", &[]));
         let text = prompt("target   x", &names);
-        assert!(text.starts_with("target   x\n\n") && text.ends_with("Type a.example b.example to start: "), "{text}");
+        assert!(
+            text.starts_with("target   x\n\n")
+                && text.ends_with("Type a.example b.example to start: "),
+            "{text}"
+        );
     }
 
     #[test]
     fn what_was_not_approved_strays() {
-        let resolved = [approach("a.example", &["203.0.113.9"]), approach("c.example", &["203.0.113.10"]), approach("d", &["10.1.1.1"])];
+        let resolved = [
+            approach("a.example", &["203.0.113.9"]),
+            approach("c.example", &["203.0.113.10"]),
+            approach("d", &["10.1.1.1"]),
+        ];
         assert_eq!(strays(&resolved, &["A.example".into()]), ["c.example"]);
     }
 }

@@ -109,10 +109,20 @@ impl Exit {
     /// The one that counts where several hold: 130, 5, 6, 3, 4. An unexpected error or wrong usage yields to those
     /// five, as they say what became of a run; between the two the unexpected error counts.
     pub fn foremost(several: impl IntoIterator<Item = Exit>) -> Exit {
-        const ORDER: [Exit; 7] =
-            [Exit::Interrupted, Exit::LeftBehind, Exit::NoLoad, Exit::Partial, Exit::Failed, Exit::Unexpected, Exit::Usage];
+        const ORDER: [Exit; 7] = [
+            Exit::Interrupted,
+            Exit::LeftBehind,
+            Exit::NoLoad,
+            Exit::Partial,
+            Exit::Failed,
+            Exit::Unexpected,
+            Exit::Usage,
+        ];
         let held: Vec<Exit> = several.into_iter().collect();
-        ORDER.into_iter().find(|exit| held.contains(exit)).unwrap_or(Exit::Ok)
+        ORDER
+            .into_iter()
+            .find(|exit| held.contains(exit))
+            .unwrap_or(Exit::Ok)
     }
 }
 
@@ -122,26 +132,49 @@ mod tests {
 
     #[test]
     fn codes_and_their_order() {
-        let codes: Vec<u8> =
-            [Exit::Ok, Exit::Unexpected, Exit::Usage, Exit::Partial, Exit::Failed, Exit::LeftBehind, Exit::NoLoad, Exit::Interrupted]
-                .map(Exit::code)
-                .into();
+        let codes: Vec<u8> = [
+            Exit::Ok,
+            Exit::Unexpected,
+            Exit::Usage,
+            Exit::Partial,
+            Exit::Failed,
+            Exit::LeftBehind,
+            Exit::NoLoad,
+            Exit::Interrupted,
+        ]
+        .map(Exit::code)
+        .into();
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 130]);
-        let order = [Exit::Interrupted, Exit::LeftBehind, Exit::NoLoad, Exit::Partial, Exit::Failed];
+        let order = [
+            Exit::Interrupted,
+            Exit::LeftBehind,
+            Exit::NoLoad,
+            Exit::Partial,
+            Exit::Failed,
+        ];
         for (place, first) in order.iter().enumerate() {
             for second in &order[place..] {
                 assert_eq!(Exit::foremost([*second, *first, Exit::Ok]), *first);
             }
         }
         assert_eq!(Exit::foremost([]), Exit::Ok);
-        assert_eq!(Exit::foremost([Exit::Failed, Exit::Unexpected]), Exit::Failed);
+        assert_eq!(
+            Exit::foremost([Exit::Failed, Exit::Unexpected]),
+            Exit::Failed
+        );
     }
 
     #[test]
     fn a_chain_is_one_line_and_says_nothing_twice() {
-        let error = Error::Output { path: "r.json".into(), source: std::io::Error::other("disk full") };
+        let error = Error::Output {
+            path: "r.json".into(),
+            source: std::io::Error::other("disk full"),
+        };
         assert_eq!(error.chain(), "cannot write r.json: disk full");
-        assert_eq!(Error::Hosts("line 3: no user".into()).chain(), "hosts: line 3: no user");
+        assert_eq!(
+            Error::Hosts("line 3: no user".into()).chain(),
+            "hosts: line 3: no user"
+        );
         assert_eq!(Error::Unexpected("odd".into()).chain(), "odd");
         assert_eq!(Error::Hosts("x".into()).exit().code(), 2);
     }

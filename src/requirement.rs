@@ -199,7 +199,9 @@ impl Requirement {
         if rows.is_empty() {
             return Err("there are no rows".into());
         }
-        rows.into_iter().map(|row| Ok((row.row.clone(), self.in_unit(&row)?))).collect()
+        rows.into_iter()
+            .map(|row| Ok((row.row.clone(), self.in_unit(&row)?)))
+            .collect()
     }
 
     fn in_unit(&self, figure: &Figure) -> Result<f64, String> {
@@ -211,13 +213,26 @@ impl Requirement {
             },
             _ => figure.number,
         };
-        if value.is_finite() { Ok(value) } else { Err("there are no samples".into()) }
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err("there are no samples".into())
+        }
     }
 
     fn judge(&self, rows: &[(Option<String>, f64)]) -> Verdict {
         let bound = self.bound.number();
-        let failing = rows.iter().filter(|(_, value)| !self.op.holds(*value, bound)).count();
-        let worst = rows.iter().reduce(|worst, row| if self.op.worse(row.1, worst.1, bound) { row } else { worst });
+        let failing = rows
+            .iter()
+            .filter(|(_, value)| !self.op.holds(*value, bound))
+            .count();
+        let worst = rows.iter().reduce(|worst, row| {
+            if self.op.worse(row.1, worst.1, bound) {
+                row
+            } else {
+                worst
+            }
+        });
         let (row, value) = worst.cloned().unwrap_or((None, f64::NAN));
         let shown = match &row {
             Some(name) => format!("{} ({name})", self.bound.show(value)),
@@ -226,9 +241,18 @@ impl Requirement {
         let reason = match (failing, rows.len()) {
             (0, _) => None,
             (_, 1) => Some(format!("{} is {shown}", self.subject())),
-            (failing, all) => Some(format!("{failing} of {all} rows fail, the worst is {shown}")),
+            (failing, all) => Some(format!(
+                "{failing} of {all} rows fail, the worst is {shown}"
+            )),
         };
-        Verdict { expr: self.expr.clone(), subject: self.subject(), value: Some(value), shown, passed: failing == 0, reason }
+        Verdict {
+            expr: self.expr.clone(),
+            subject: self.subject(),
+            value: Some(value),
+            shown,
+            passed: failing == 0,
+            reason,
+        }
     }
 }
 
@@ -261,7 +285,11 @@ impl Word {
     pub fn text(self) -> String {
         match self {
             Self::ErrorsOf(kind) => format!("errors.{}", kind.word()),
-            plain => grammar::WORDS.iter().find(|(_, word)| *word == plain).map_or("", |(text, _)| *text).to_string(),
+            plain => grammar::WORDS
+                .iter()
+                .find(|(_, word)| *word == plain)
+                .map_or("", |(text, _)| *text)
+                .to_string(),
         }
     }
 }
@@ -269,7 +297,10 @@ impl Word {
 impl By {
     /// As it is typed.
     pub fn word(self) -> &'static str {
-        grammar::TABLES.iter().find(|(_, by)| *by == self).map_or("", |(text, _)| text)
+        grammar::TABLES
+            .iter()
+            .find(|(_, by)| *by == self)
+            .map_or("", |(text, _)| text)
     }
 }
 

@@ -39,11 +39,18 @@ pub type Environment = dyn Fn(&str) -> Option<String>;
 /// A value as meant: `@FILE` is the file's text without its last line break, `env:NAME` the variable, all else itself.
 pub fn value(typed: &str, environment: &Environment) -> Result<String, String> {
     if let Some(path) = typed.strip_prefix('@') {
-        let text = String::from_utf8(file(path)?).map_err(|_| format!("{path} is not UTF-8 text"))?;
-        return Ok(text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text).to_string());
+        let text =
+            String::from_utf8(file(path)?).map_err(|_| format!("{path} is not UTF-8 text"))?;
+        return Ok(text
+            .strip_suffix('\n')
+            .map(|t| t.strip_suffix('\r').unwrap_or(t))
+            .unwrap_or(&text)
+            .to_string());
     }
     match typed.strip_prefix("env:") {
-        Some(name) => environment(name).ok_or_else(|| format!("env:{name}: this variable is not set")),
+        Some(name) => {
+            environment(name).ok_or_else(|| format!("env:{name}: this variable is not set"))
+        }
         None => Ok(typed.to_string()),
     }
 }
@@ -61,7 +68,9 @@ pub fn is_pointer(typed: &str) -> bool {
 
 /// A header's value as it may be shown.
 pub fn redact_header<'a>(name: &str, value: &'a str) -> &'a str {
-    let shown = SAFE_HEADERS.iter().any(|safe| name.trim().eq_ignore_ascii_case(safe));
+    let shown = SAFE_HEADERS
+        .iter()
+        .any(|safe| name.trim().eq_ignore_ascii_case(safe));
     if shown { value } else { HIDDEN }
 }
 
@@ -77,12 +86,18 @@ pub fn redact_header_line(line: &str) -> String {
 
 /// A URL without user-info, its query's values hidden. Works on any text, also on what isn't a URL.
 pub fn redact_url(url: &str) -> String {
-    let (before, fragment) = url.split_once('#').map_or((url, None), |(before, after)| (before, Some(after)));
-    let (before, query) = before.split_once('?').map_or((before, None), |(before, after)| (before, Some(after)));
+    let (before, fragment) = url
+        .split_once('#')
+        .map_or((url, None), |(before, after)| (before, Some(after)));
+    let (before, query) = before
+        .split_once('?')
+        .map_or((before, None), |(before, after)| (before, Some(after)));
     let mut out = match before.split_once("//") {
         Some((scheme, rest)) => {
             let end = rest.find(['/', '\\']).unwrap_or(rest.len());
-            let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
+            let host = rest[..end]
+                .rsplit_once('@')
+                .map_or(&rest[..end], |(_, host)| host);
             format!("{scheme}//{host}{}", &rest[end..])
         }
         None => before.to_string(),
@@ -114,7 +129,11 @@ pub fn redact_cookies(typed: &str) -> String {
     if is_pointer(typed) {
         return typed.to_string();
     }
-    typed.split(';').map(|pair| redact_pair(pair.trim())).collect::<Vec<_>>().join("; ")
+    typed
+        .split(';')
+        .map(|pair| redact_pair(pair.trim()))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// `NAME:PASS` as `NAME:***`.
@@ -129,13 +148,20 @@ pub fn redact_user(typed: &str) -> String {
 
 /// A payload is hidden whole unless it only points at a file or a variable.
 pub fn redact_payload(typed: &str) -> String {
-    if is_pointer(typed) { typed.to_string() } else { HIDDEN.into() }
+    if is_pointer(typed) {
+        typed.to_string()
+    } else {
+        HIDDEN.into()
+    }
 }
 
 /// The command line as the report prints it. `secrets` are values as typed and as they may be shown; a word that is
 /// one, or a flag that ends in one (`-uNAME:PASS`, `--user=NAME:PASS`), is shown the second way.
 pub fn redact_command(words: &[String], secrets: &[(String, String)]) -> String {
-    let shown: Vec<String> = words.iter().map(|word| quoted(&redact_word(word, secrets))).collect();
+    let shown: Vec<String> = words
+        .iter()
+        .map(|word| quoted(&redact_word(word, secrets)))
+        .collect();
     shown.join(" ")
 }
 
@@ -144,7 +170,9 @@ fn redact_word(word: &str, secrets: &[(String, String)]) -> String {
     if let Some((_, shown)) = known().find(|(typed, _)| typed == word) {
         return shown.clone();
     }
-    let longest = known().filter(|(typed, _)| word.starts_with('-') && word.ends_with(typed.as_str())).max_by_key(|(typed, _)| typed.len());
+    let longest = known()
+        .filter(|(typed, _)| word.starts_with('-') && word.ends_with(typed.as_str()))
+        .max_by_key(|(typed, _)| typed.len());
     match longest {
         Some((typed, shown)) => format!("{}{shown}", &word[..word.len() - typed.len()]),
         None => word.to_string(),
@@ -154,7 +182,11 @@ fn redact_word(word: &str, secrets: &[(String, String)]) -> String {
 /// The word as a POSIX shell would take it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -167,11 +199,21 @@ mod tests {
         let mut kept = tempfile::NamedTempFile::new().unwrap();
         kept.write_all(b"s3cret\n").unwrap();
         let environment = |name: &str| (name == "TOKEN").then(|| "t0ken".to_string());
-        assert_eq!(value(&format!("@{}", kept.path().display()), &environment).unwrap(), "s3cret");
+        assert_eq!(
+            value(&format!("@{}", kept.path().display()), &environment).unwrap(),
+            "s3cret"
+        );
         assert_eq!(value("env:TOKEN", &environment).unwrap(), "t0ken");
         assert_eq!(value("plain", &environment).unwrap(), "plain");
-        assert_eq!(value("env:NONE", &environment).unwrap_err(), "env:NONE: this variable is not set");
-        assert!(value("@no/such/file", &environment).unwrap_err().starts_with("cannot read no/such/file: "));
+        assert_eq!(
+            value("env:NONE", &environment).unwrap_err(),
+            "env:NONE: this variable is not set"
+        );
+        assert!(
+            value("@no/such/file", &environment)
+                .unwrap_err()
+                .starts_with("cannot read no/such/file: ")
+        );
     }
 
     #[test]
@@ -192,7 +234,10 @@ mod tests {
     #[test]
     fn urls() {
         for (typed, shown) in [
-            ("https://u:p@h:8/x?token=abc&v=", "https://h:8/x?token=***&v="),
+            (
+                "https://u:p@h:8/x?token=abc&v=",
+                "https://h:8/x?token=***&v=",
+            ),
             ("https://u:p@ss@h/x@y", "https://h/x@y"),
             ("3=wss://u@h?abc", "3=wss://h?***"),
             ("/cb?code=1&state=2#frag", "/cb?code=***&state=***#***"),
@@ -214,10 +259,31 @@ mod tests {
 
     #[test]
     fn the_command_line() {
-        let words: Vec<String> = ["swarm", "attack", "-kualice:pw", "-H", "X-Key: k", "--data=secret", "https://u:p@h/", "-c", "10"].map(String::from).into();
-        let secrets = [("alice:pw", "alice:***"), ("X-Key: k", "X-Key: ***"), ("secret", "***"), ("https://u:p@h/", "https://h/"), ("", "")]
-            .map(|(a, b)| (a.to_string(), b.to_string()));
+        let words: Vec<String> = [
+            "swarm",
+            "attack",
+            "-kualice:pw",
+            "-H",
+            "X-Key: k",
+            "--data=secret",
+            "https://u:p@h/",
+            "-c",
+            "10",
+        ]
+        .map(String::from)
+        .into();
+        let secrets = [
+            ("alice:pw", "alice:***"),
+            ("X-Key: k", "X-Key: ***"),
+            ("secret", "***"),
+            ("https://u:p@h/", "https://h/"),
+            ("", ""),
+        ]
+        .map(|(a, b)| (a.to_string(), b.to_string()));
         let shown = redact_command(&words, &secrets);
-        assert_eq!(shown, "swarm attack '-kualice:***' -H 'X-Key: ***' '--data=***' https://h/ -c 10");
+        assert_eq!(
+            shown,
+            "swarm attack '-kualice:***' -H 'X-Key: ***' '--data=***' https://h/ -c 10"
+        );
     }
 }

@@ -7,7 +7,8 @@
 
 use crate::plan::Plan;
 use std::net::IpAddr;
-use swarm_agent::wire::share::{Deal, Level, Load, Schedule, Share};
+use swarm_agent::pacer;
+use swarm_agent::wire::share::{Deal, Load, Share};
 
 /// What `split` must know of a host that is armed or about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,10 @@ pub struct ArmedHost {
 impl ArmedHost {
     /// A host of this weight that connects from wherever its routes choose.
     pub fn weighing(weight: u32) -> Self {
-        Self { weight, sources: Vec::new() }
+        Self {
+            weight,
+            sources: Vec::new(),
+        }
     }
 }
 
@@ -73,13 +77,23 @@ pub fn split(plan: &Plan, hosts: &[ArmedHost]) -> Vec<Share> {
 
 /// Which numbers each host owns.
 pub fn deals(load: &Load, weights: &[u32]) -> Vec<Deal> {
-    let total: u64 = weights.iter().map(|weight| u64::from((*weight).max(1))).sum();
+    let total: u64 = weights
+        .iter()
+        .map(|weight| u64::from((*weight).max(1)))
+        .sum();
     let slots = total.min(most_slots(load)).max(1);
     let order = interleave(weights, usize::try_from(slots).unwrap_or(usize::MAX));
-    let mut deals: Vec<Deal> =
-        weights.iter().map(|_| Deal { mine: Vec::new(), slots: u32::try_from(slots).unwrap_or(u32::MAX) }).collect();
+    let mut deals: Vec<Deal> = weights
+        .iter()
+        .map(|_| Deal {
+            mine: Vec::new(),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+        })
+        .collect();
     for (slot, host) in order.into_iter().enumerate() {
-        deals[host].mine.push(u32::try_from(slot).unwrap_or(u32::MAX));
+        deals[host]
+            .mine
+            .push(u32::try_from(slot).unwrap_or(u32::MAX));
     }
     deals
 }
@@ -99,9 +113,9 @@ pub fn portions(load: &Load, weights: &[u32]) -> Vec<Portion> {
 /// Connections or clients of the whole at most.
 pub fn connections(load: &Load) -> u64 {
     match load {
-        Load::Closed(closed) => peak(&closed.connections),
+        Load::Closed(closed) => pacer::connections(&closed.connections),
         Load::Open(open) => open.connections,
-        Load::Held(held) => peak(&held.clients),
+        Load::Held(held) => pacer::connections(&held.clients),
     }
 }
 
@@ -109,24 +123,12 @@ pub fn connections(load: &Load) -> u64 {
 pub fn requests(load: &Load) -> Option<u64> {
     match load {
         Load::Closed(closed) => closed.requests,
-        Load::Open(open) => Some(open.requests.unwrap_or(u64::MAX).min(due(&open.schedule))),
+        Load::Open(open) => Some(
+            open.requests
+                .unwrap_or(u64::MAX)
+                .min(pacer::hits(&open.schedule)),
+        ),
         Load::Held(held) => held.requests,
-    }
-}
-
-/// Hits that fall due in a schedule: the area under its rates.
-pub fn due(schedule: &Schedule) -> u64 {
-    // uHz x ns: 1e15 of these are one hit; doubled, as a ramp's mean is half the sum of its ends
-    let doubled: u128 =
-        schedule.stages.iter().map(|stage| (u128::from(stage.from) + u128::from(stage.to)) * u128::from(stage.duration)).sum();
-    u64::try_from(doubled / 2_000_000_000_000_000).unwrap_or(u64::MAX)
-}
-
-/// The most connections that a level reaches.
-pub fn peak(level: &Level) -> u64 {
-    match level {
-        Level::Ramp { count, .. } => *count,
-        Level::Stages(stages) => stages.iter().map(|stage| stage.from.max(stage.to)).max().unwrap_or(0),
     }
 }
 
@@ -141,7 +143,10 @@ fn most_slots(load: &Load) -> u64 {
 /// The first `slots` turns of a smooth weighted round robin: each turn every host gains its weight, the one with the
 /// most (the first of equals) takes the turn and pays the sum of the weights.
 fn interleave(weights: &[u32], slots: usize) -> Vec<usize> {
-    let total: i64 = weights.iter().map(|weight| i64::from((*weight).max(1))).sum();
+    let total: i64 = weights
+        .iter()
+        .map(|weight| i64::from((*weight).max(1)))
+        .sum();
     let mut credit = vec![0_i64; weights.len()];
     let mut order = Vec::with_capacity(slots.min(1 << 20));
     while order.len() < slots && !weights.is_empty() {
@@ -163,13 +168,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use swarm_agent::wire::share::{Closed, Held, Open, Stage};
+    use swarm_agent::wire::share::{Level, Schedule};
 
     fn closed(count: u64, requests: Option<u64>) -> Load {
-        Load::Closed(Closed { connections: Level::Ramp { count, rate: None }, requests, duration: None, warmup: 0 })
+        Load::Closed(Closed {
+            connections: Level::Ramp { count, rate: None },
+            requests,
+            duration: None,
+            warmup: 0,
+        })
     }
 
     fn held(count: u64, requests: Option<u64>) -> Load {
-        Load::Held(Held { clients: Level::Ramp { count, rate: None }, end: 1, cadence: None, requests })
+        Load::Held(Held {
+            clients: Level::Ramp { count, rate: None },
+            end: 1,
+            cadence: None,
+            requests,
+        })
     }
 
     fn numbers(deal: &Deal, whole: u64) -> Vec<u64> {
@@ -178,9 +194,15 @@ mod tests {
 
     #[test]
     fn remainders_go_to_the_first_hosts() {
-        let counts: Vec<u64> = portions(&closed(10, None), &[1, 1, 1, 1]).iter().map(|p| p.connections).collect();
+        let counts: Vec<u64> = portions(&closed(10, None), &[1, 1, 1, 1])
+            .iter()
+            .map(|p| p.connections)
+            .collect();
         assert_eq!(counts, [3, 3, 2, 2]);
-        let counts: Vec<u64> = portions(&held(1250 * 8, None), &[1; 8]).iter().map(|p| p.connections).collect();
+        let counts: Vec<u64> = portions(&held(1250 * 8, None), &[1; 8])
+            .iter()
+            .map(|p| p.connections)
+            .collect();
         assert_eq!(counts, [1250; 8]);
     }
 
@@ -190,7 +212,10 @@ mod tests {
         assert_eq!(interleave(&[2, 1], 3), [0, 1, 0]);
         assert_eq!(interleave(&[1, 1, 1], 3), [0, 1, 2]);
         let deals = deals(&closed(100, None), &[2, 1]);
-        assert_eq!((deals[0].mine.as_slice(), deals[1].mine.as_slice()), ([0, 2].as_slice(), [1].as_slice()));
+        assert_eq!(
+            (deals[0].mine.as_slice(), deals[1].mine.as_slice()),
+            ([0, 2].as_slice(), [1].as_slice())
+        );
     }
 
     #[test]
@@ -207,14 +232,34 @@ mod tests {
         assert_eq!(cut.iter().filter(|p| p.is_idle()).count(), 6);
         assert_eq!(cut.iter().map(|p| p.connections).sum::<u64>(), 50);
         // clients are held whether or not a message falls to them
-        assert!(portions(&held(50, Some(2)), &[1; 8]).iter().all(|p| !p.is_idle()));
+        assert!(
+            portions(&held(50, Some(2)), &[1; 8])
+                .iter()
+                .all(|p| !p.is_idle())
+        );
     }
 
     #[test]
     fn due_hits_are_the_area_under_the_rates() {
-        let stage = |seconds: u64, from: u64, to: u64| Stage { duration: seconds * 1_000_000_000, from: from * 1_000_000, to: to * 1_000_000 };
-        assert_eq!(due(&Schedule { stages: vec![stage(10, 0, 100), stage(10, 100, 100)] }), 1500);
-        let open = Open { schedule: Schedule { stages: vec![stage(10, 100, 100)] }, requests: Some(70), connections: 10, warmup: 0 };
+        let stage = |seconds: u64, from: u64, to: u64| Stage {
+            duration: seconds * 1_000_000_000,
+            from: from * 1_000_000,
+            to: to * 1_000_000,
+        };
+        assert_eq!(
+            pacer::hits(&Schedule {
+                stages: vec![stage(10, 0, 100), stage(10, 100, 100)]
+            }),
+            1500
+        );
+        let open = Open {
+            schedule: Schedule {
+                stages: vec![stage(10, 100, 100)],
+            },
+            requests: Some(70),
+            connections: 10,
+            warmup: 0,
+        };
         assert_eq!(requests(&Load::Open(open)), Some(70));
     }
 

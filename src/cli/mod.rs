@@ -74,7 +74,9 @@ pub enum Parsed {
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage> {
     let command = Cli::command().mut_subcommand("attack", attack::later::declare);
     let read = command.try_get_matches_from(words).and_then(|matches| {
-        let later = matches.subcommand_matches("attack").and_then(attack::later::first);
+        let later = matches
+            .subcommand_matches("attack")
+            .and_then(attack::later::first);
         Ok((Cli::from_arg_matches(&matches)?, later))
     });
     match read {
@@ -83,7 +85,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
         Err(error) if !error.use_stderr() => Ok(Parsed::Text(error.render().to_string())),
         Err(error) => {
             let text = error.render().to_string();
-            Err(Usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_string()))
+            Err(Usage(
+                text.strip_prefix("error: ")
+                    .unwrap_or(&text)
+                    .trim_end()
+                    .to_string(),
+            ))
         }
     }
 }
@@ -93,17 +100,25 @@ mod tests {
     use super::*;
 
     fn read(line: &[&str]) -> Result<Parsed, Usage> {
-        parse(std::iter::once("swarm").chain(line.iter().copied()).map(OsString::from))
+        parse(
+            std::iter::once("swarm")
+                .chain(line.iter().copied())
+                .map(OsString::from),
+        )
     }
 
     #[test]
     fn the_declaration_is_sound() {
-        Cli::command().mut_subcommand("attack", attack::later::declare).debug_assert();
+        Cli::command()
+            .mut_subcommand("attack", attack::later::declare)
+            .debug_assert();
     }
 
     #[test]
     fn help_is_text_and_grouped() {
-        let Ok(Parsed::Text(text)) = read(&["attack", "--help"]) else { panic!("help is text") };
+        let Ok(Parsed::Text(text)) = read(&["attack", "--help"]) else {
+            panic!("help is text")
+        };
         for heading in ["From where", "At what", "How much", "What comes out"] {
             assert!(text.contains(&format!("{heading}:")), "{heading}: {text}");
         }
@@ -113,9 +128,17 @@ mod tests {
 
     #[test]
     fn unknown_words_are_wrong_usage() {
-        assert!(read(&["attack", "--nonsense", "http://h/"]).unwrap_err().0.starts_with("unexpected argument '--nonsense'"));
+        assert!(
+            read(&["attack", "--nonsense", "http://h/"])
+                .unwrap_err()
+                .0
+                .starts_with("unexpected argument '--nonsense'")
+        );
         assert!(read(&["attak"]).is_err());
-        assert!(matches!(read(&["demo", "--json"]), Ok(Parsed::Command(Command::Demo(DemoArgs { json: true, .. })))));
+        assert!(matches!(
+            read(&["demo", "--json"]),
+            Ok(Parsed::Command(Command::Demo(DemoArgs { json: true, .. })))
+        ));
     }
 
     #[test]

@@ -38,14 +38,27 @@ pub fn preview(plan: &Plan, crew: &Crew, notes: &[(String, String)]) -> String {
     lines.extend(labelled("needs", vec![needs(plan, crew, &portions)]));
     lines.extend(labelled("ends", vec![ends(plan, crew)]));
     lines.extend(labelled("defaults", wrapped(&plan.defaults)));
-    lines.extend(labelled("require", plan.requirements.iter().map(|r| requirement(&r.expr, &r.subject())).collect()));
-    lines.extend(labelled("note", notes.iter().map(|(_, text)| text.clone()).collect()));
+    lines.extend(labelled(
+        "require",
+        plan.requirements
+            .iter()
+            .map(|r| requirement(&r.expr, &r.subject()))
+            .collect(),
+    ));
+    lines.extend(labelled(
+        "note",
+        notes.iter().map(|(_, text)| text.clone()).collect(),
+    ));
     lines.join("\n") + "\n"
 }
 
 /// The label stands before the first line only.
 fn labelled(label: &str, texts: Vec<String>) -> Vec<String> {
-    texts.into_iter().enumerate().map(|(place, text)| format!("{:<9}{text}", if place == 0 { label } else { "" })).collect()
+    texts
+        .into_iter()
+        .enumerate()
+        .map(|(place, text)| format!("{:<9}{text}", if place == 0 { label } else { "" }))
+        .collect()
 }
 
 fn wrapped(words: &[String]) -> Vec<String> {
@@ -60,7 +73,11 @@ fn wrapped(words: &[String]) -> Vec<String> {
 }
 
 fn requirement(typed: &str, subject: &str) -> String {
-    if typed.starts_with(subject) { typed.to_string() } else { format!("{typed}  ({subject})") }
+    if typed.starts_with(subject) {
+        typed.to_string()
+    } else {
+        format!("{typed}  ({subject})")
+    }
 }
 
 fn targets(plan: &Plan) -> Vec<String> {
@@ -69,7 +86,14 @@ fn targets(plan: &Plan) -> Vec<String> {
         [one] => vec![format!("{}{}  {how}", one.url, redirected(one))],
         several => {
             let all: u64 = several.iter().map(|target| u64::from(target.weight)).sum();
-            let each = several.iter().map(|target| format!("{} of {all}  {}{}", target.weight, target.url, redirected(target)));
+            let each = several.iter().map(|target| {
+                format!(
+                    "{} of {all}  {}{}",
+                    target.weight,
+                    target.url,
+                    redirected(target)
+                )
+            });
             std::iter::once(how).chain(each).collect()
         }
     }
@@ -84,7 +108,11 @@ fn redirected(target: &swarm_agent::wire::share::Target) -> String {
 }
 
 fn engine(plan: &Plan) -> String {
-    let cookies = if plan.request.keep_cookies { "cookies kept" } else { "cookies dropped" };
+    let cookies = if plan.request.keep_cookies {
+        "cookies kept"
+    } else {
+        "cookies dropped"
+    };
     match &plan.engine {
         Engine::Http(http) => {
             let reuse = match (http.keepalive, http.requests_per_connection) {
@@ -97,8 +125,13 @@ fn engine(plan: &Plan) -> String {
         Engine::Websocket(websocket) => {
             let says = match (&websocket.message, websocket.echo) {
                 (None, _) => "only held".to_string(),
-                (Some(message), false) => format!("messages of {} bytes", comma(message.len() as u64)),
-                (Some(message), true) => format!("messages of {} bytes, echo timed", comma(message.len() as u64)),
+                (Some(message), false) => {
+                    format!("messages of {} bytes", comma(message.len() as u64))
+                }
+                (Some(message), true) => format!(
+                    "messages of {} bytes, echo timed",
+                    comma(message.len() as u64)
+                ),
             };
             format!("websocket, {says}, {cookies}")
         }
@@ -108,7 +141,11 @@ fn engine(plan: &Plan) -> String {
                 Carrier::Websocket => "websocket",
                 Carrier::Polling => "polling",
             };
-            let namespace = if socketio.namespace == "/" { String::new() } else { format!(", namespace {}", socketio.namespace) };
+            let namespace = if socketio.namespace == "/" {
+                String::new()
+            } else {
+                format!(", namespace {}", socketio.namespace)
+            };
             format!("socketio {carrier}, EIO auto{namespace}, {cookies}")
         }
     }
@@ -125,17 +162,27 @@ fn load(load: &Load) -> Vec<String> {
 fn closed_loop(closed: &Closed) -> Vec<String> {
     let connections = match &closed.connections {
         Level::Ramp { count, rate: None } => format!("{} connections", comma(*count)),
-        Level::Ramp { count, rate: Some(rate) } => format!("{} connections, {}", comma(*count), show_rate(*rate)),
+        Level::Ramp {
+            count,
+            rate: Some(rate),
+        } => format!("{} connections, {}", comma(*count), show_rate(*rate)),
         Level::Stages(stages) => format!("connections {}", shape(stages, comma)),
     };
     let until = match (closed.requests, closed.duration) {
-        (Some(n), Some(time)) => format!("{} requests or {}, whichever comes first", comma(n), show_duration(time)),
+        (Some(n), Some(time)) => format!(
+            "{} requests or {}, whichever comes first",
+            comma(n),
+            show_duration(time)
+        ),
         (Some(n), None) => format!("{} requests", comma(n)),
         (None, Some(time)) => show_duration(time),
         (None, None) => "ever".into(),
     };
     vec![
-        format!("{connections}, closed loop, for {until}{}", warmup(closed.warmup)),
+        format!(
+            "{connections}, closed loop, for {until}{}",
+            warmup(closed.warmup)
+        ),
         "no due times: queueing is hidden; use -q".into(),
     ]
 }
@@ -156,11 +203,21 @@ fn open_loop(open: &Open) -> String {
 fn held_clients(held: &Held) -> String {
     let (clients, ramp) = match &held.clients {
         Level::Ramp { count, rate: None } => (format!("{} clients, all at once", comma(*count)), 0),
-        Level::Ramp { count, rate: Some(rate) } => {
-            let ramp = (u128::from(*count) * 1_000_000_000_000_000).div_ceil(u128::from((*rate).max(1)));
-            (format!("{} clients, {}", comma(*count), show_rate(*rate)), u64::try_from(ramp).unwrap_or(u64::MAX))
+        Level::Ramp {
+            count,
+            rate: Some(rate),
+        } => {
+            let ramp =
+                (u128::from(*count) * 1_000_000_000_000_000).div_ceil(u128::from((*rate).max(1)));
+            (
+                format!("{} clients, {}", comma(*count), show_rate(*rate)),
+                u64::try_from(ramp).unwrap_or(u64::MAX),
+            )
         }
-        Level::Stages(stages) => (format!("clients {}", shape(stages, comma)), stages.iter().map(|stage| stage.duration).sum()),
+        Level::Stages(stages) => (
+            format!("clients {}", shape(stages, comma)),
+            stages.iter().map(|stage| stage.duration).sum(),
+        ),
     };
     let hold = match held.end.checked_sub(ramp) {
         Some(0) | None => String::new(),
@@ -175,26 +232,48 @@ fn held_clients(held: &Held) -> String {
             stages => format!("; messages {}", shape(stages, show_rate)),
         },
     };
-    let stop = held.requests.map_or(String::new(), |n| format!(", or after {} messages", comma(n)));
-    format!("{clients}{hold}: ends after {}{stop}{says}", show_duration(held.end))
+    let stop = held.requests.map_or(String::new(), |n| {
+        format!(", or after {} messages", comma(n))
+    });
+    format!(
+        "{clients}{hold}: ends after {}{stop}{says}",
+        show_duration(held.end)
+    )
 }
 
 /// `100/s for 30s, then to 500/s in 1m`.
 fn shape(stages: &[Stage], level: impl Fn(u64) -> String) -> String {
     let part = |stage: &Stage| match stage.from == stage.to {
-        true => format!("{} for {}", level(stage.from), show_duration(stage.duration)),
-        false => format!("{} to {} in {}", level(stage.from), level(stage.to), show_duration(stage.duration)),
+        true => format!(
+            "{} for {}",
+            level(stage.from),
+            show_duration(stage.duration)
+        ),
+        false => format!(
+            "{} to {} in {}",
+            level(stage.from),
+            level(stage.to),
+            show_duration(stage.duration)
+        ),
     };
     stages.iter().map(part).collect::<Vec<_>>().join(", then ")
 }
 
 fn warmup(ns: u64) -> String {
-    if ns == 0 { String::new() } else { format!(", after {} of warm-up", show_duration(ns)) }
+    if ns == 0 {
+        String::new()
+    } else {
+        format!(", after {} of warm-up", show_duration(ns))
+    }
 }
 
 /// `8 x 1,250 clients, 62.5/s`; unequal shares one group after the other, `2 x 3 + 1 x 2 clients`.
 fn shares(load: &Load, portions: &[Portion]) -> Vec<String> {
-    let what = if matches!(load, Load::Held(_)) { "clients" } else { "connections" };
+    let what = if matches!(load, Load::Held(_)) {
+        "clients"
+    } else {
+        "connections"
+    };
     let mut groups: Vec<(usize, Portion)> = Vec::new();
     for portion in portions.iter().filter(|portion| !portion.is_idle()) {
         match groups.iter_mut().find(|(_, known)| known == portion) {
@@ -204,7 +283,12 @@ fn shares(load: &Load, portions: &[Portion]) -> Vec<String> {
     }
     let rate = match load {
         Load::Closed(_) => None,
-        Load::Open(open) => open.schedule.stages.iter().map(|stage| stage.from.max(stage.to)).max(),
+        Load::Open(open) => open
+            .schedule
+            .stages
+            .iter()
+            .map(|stage| stage.from.max(stage.to))
+            .max(),
         Load::Held(held) => match &held.clients {
             Level::Ramp { rate, .. } => *rate,
             Level::Stages(_) => None,
@@ -224,7 +308,10 @@ fn shares(load: &Load, portions: &[Portion]) -> Vec<String> {
     let mut lines = vec![groups.iter().map(part).collect::<Vec<_>>().join(" + ")];
     let idle = portions.iter().filter(|portion| portion.is_idle()).count();
     if idle > 0 {
-        lines.push(format!("{idle} of {} hosts have nothing to do", portions.len()));
+        lines.push(format!(
+            "{idle} of {} hosts have nothing to do",
+            portions.len()
+        ));
     }
     lines
 }
@@ -235,7 +322,11 @@ fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
         Engine::Socketio(socketio) if socketio.carrier == Carrier::Polling => 2,
         _ => 1,
     };
-    let files = portions.iter().map(|portion| portion.connections * sockets).max().unwrap_or(0);
+    let files = portions
+        .iter()
+        .map(|portion| portion.connections * sockets)
+        .max()
+        .unwrap_or(0);
     let by_source = portions.iter().enumerate().map(|(host, portion)| {
         let sources = crew.sources.get(host).copied().unwrap_or(1).max(1) as u64;
         (portion.connections * sockets).div_ceil(sources)
@@ -244,7 +335,11 @@ fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
         Some(limit) => format!("{} of {}", comma(needed), comma(limit)),
         None => comma(needed),
     };
-    let mut text = format!("{} ports a source; {} files a host", of(by_source.max().unwrap_or(0), crew.ports), of(files, crew.files));
+    let mut text = format!(
+        "{} ports a source; {} files a host",
+        of(by_source.max().unwrap_or(0), crew.ports),
+        of(files, crew.files)
+    );
     if matches!(&plan.engine, Engine::Socketio(socketio) if socketio.carrier == Carrier::Upgrade) {
         text.push_str("; three of each a client while it upgrades");
     }
@@ -254,8 +349,17 @@ fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
 fn ends(plan: &Plan, crew: &Crew) -> String {
     let grace = show_duration(plan.limits.grace);
     let time = match &plan.load {
-        Load::Closed(closed) => closed.duration.map(|time| time.saturating_add(closed.warmup)),
-        Load::Open(open) => Some(open.schedule.stages.iter().map(|stage| stage.duration).sum::<u64>().saturating_add(open.warmup)),
+        Load::Closed(closed) => closed
+            .duration
+            .map(|time| time.saturating_add(closed.warmup)),
+        Load::Open(open) => Some(
+            open.schedule
+                .stages
+                .iter()
+                .map(|stage| stage.duration)
+                .sum::<u64>()
+                .saturating_add(open.warmup),
+        ),
         Load::Held(held) => Some(held.end),
     };
     let own = match time {

@@ -8,7 +8,7 @@ use swarm_agent::wire::share::PER_SECOND;
 /// One second in the wire's unit of time.
 pub const SECOND: u64 = 1_000_000_000;
 /// The longest time that is taken: 365 days.
-const LONGEST: u64 = 365 * 86_400 * SECOND;
+pub const LONGEST: u64 = 365 * 86_400 * SECOND;
 /// The largest count and rate that are taken.
 const MOST: f64 = 1e9;
 
@@ -19,15 +19,21 @@ pub fn duration(text: &str) -> Result<u64, String> {
         return Err("empty: a time is written 500ms, 30s, 2m or 1h".into());
     }
     if decimal(typed).is_some() {
-        return Err(format!("{typed}s? a time needs its unit: 500ms, 30s, 2m, 1h"));
+        return Err(format!(
+            "{typed}s? a time needs its unit: 500ms, 30s, 2m, 1h"
+        ));
     }
     let wrong = || format!("`{typed}` is no time: 500ms, 30s, 2m, 1h");
     let mut rest = typed;
     let mut total = 0.0;
     while !rest.is_empty() {
-        let split = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let split = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(wrong)?;
         let number = decimal(&rest[..split]).ok_or_else(wrong)?;
-        let end = rest[split..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |n| split + n);
+        let end = rest[split..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |n| split + n);
         let unit = match &rest[split..end] {
             "ns" => 1.0,
             "us" | "µs" => 1e3,
@@ -65,7 +71,8 @@ pub fn rate(text: &str) -> Result<u64, String> {
         Some((number, "h")) => (number, 3600.0),
         Some(_) => return Err(format!("`{typed}` is no rate: 500, 500/s, 6000/m, 10k")),
     };
-    let number = scaled(number).ok_or_else(|| format!("`{typed}` is no rate: 500, 500/s, 6000/m, 10k"))?;
+    let number =
+        scaled(number).ok_or_else(|| format!("`{typed}` is no rate: 500, 500/s, 6000/m, 10k"))?;
     if number / seconds > MOST {
         return Err(format!("`{typed}` is more than {}/s", comma(MOST as u64)));
     }
@@ -118,7 +125,8 @@ pub fn decimal(text: &str) -> Option<f64> {
 /// A decimal number with `k` or `M`.
 fn scaled(text: &str) -> Option<f64> {
     // multiplied as a decimal would leave 1.1k at 1100.0000000000002
-    let exact = |digits: &str, factor: f64| decimal(digits).map(|n| (n * factor * 1e6).round() / 1e6);
+    let exact =
+        |digits: &str, factor: f64| decimal(digits).map(|n| (n * factor * 1e6).round() / 1e6);
     match text.strip_suffix(['k', 'K']) {
         Some(digits) => exact(digits, 1e3),
         None => match text.strip_suffix('M') {
@@ -219,9 +227,14 @@ mod tests {
 
     #[test]
     fn rates_are_read() {
-        for (text, uhz) in
-            [("500", 500_000_000), ("500/s", 500_000_000), ("6000/m", 100_000_000), ("10k", 10_000_000_000), ("0.5", 500_000), ("3600/h", 1_000_000)]
-        {
+        for (text, uhz) in [
+            ("500", 500_000_000),
+            ("500/s", 500_000_000),
+            ("6000/m", 100_000_000),
+            ("10k", 10_000_000_000),
+            ("0.5", 500_000),
+            ("3600/h", 1_000_000),
+        ] {
             assert_eq!(rate(text), Ok(uhz), "{text}");
         }
         for text in ["0", "-1", "5/x", "", "k", "1e9", "nan", "2000M", "1/s/s"] {
@@ -232,7 +245,12 @@ mod tests {
 
     #[test]
     fn counts_are_read() {
-        for (text, n) in [("500", 500), ("10k", 10_000), ("1M", 1_000_000), ("1.1k", 1100)] {
+        for (text, n) in [
+            ("500", 500),
+            ("10k", 10_000),
+            ("1M", 1_000_000),
+            ("1.1k", 1100),
+        ] {
             assert_eq!(count(text), Ok(n), "{text}");
         }
         for text in ["0", "1.5", "-3", "ten", "1G", "5000M", ""] {

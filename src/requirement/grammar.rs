@@ -23,8 +23,13 @@ pub const WORDS: [(&str, Word); 13] = [
 ];
 
 /// The tables whose rows can be required.
-pub const TABLES: [(&str, By); 5] =
-    [("host", By::Host), ("backend", By::Backend), ("source", By::Source), ("group", By::Group), ("target", By::Target)];
+pub const TABLES: [(&str, By); 5] = [
+    ("host", By::Host),
+    ("backend", By::Backend),
+    ("source", By::Source),
+    ("group", By::Group),
+    ("target", By::Target),
+];
 
 const STATS: [(&str, Stat); 8] = [
     ("p50", Stat::Permille(500)),
@@ -62,16 +67,32 @@ pub(super) fn parse(typed: &str, bare: Latency) -> Result<Requirement, String> {
     let (left, right) = (text[..at].trim(), text[at + sign.len()..].trim());
     let (subject, by) = left_side(left, bare)?;
     if right.is_empty() {
-        return Err(format!("`{text}` has no value: --require '{left}{sign}{}'", example(subject)));
+        return Err(format!(
+            "`{text}` has no value: --require '{left}{sign}{}'",
+            example(subject)
+        ));
     }
-    Ok(Requirement { expr: text.to_string(), subject, by, op: *op, bound: bound(subject, left, sign, right)? })
+    Ok(Requirement {
+        expr: text.to_string(),
+        subject,
+        by,
+        op: *op,
+        bound: bound(subject, left, sign, right)?,
+    })
 }
 
 /// No comparison: the shell took it, when the rest is right.
 fn unfinished(text: &str, bare: Latency) -> String {
     match left_side(text, bare) {
-        Ok((subject @ Subject::Latency(..), _)) => format!("quote it: --require '{text}<{}'", example(subject)),
-        Ok((subject @ Subject::Word(Word::Ok | Word::Connected | Word::Rps | Word::Hosts | Word::Backends | Word::Reach), _)) => {
+        Ok((subject @ Subject::Latency(..), _)) => {
+            format!("quote it: --require '{text}<{}'", example(subject))
+        }
+        Ok((
+            subject @ Subject::Word(
+                Word::Ok | Word::Connected | Word::Rps | Word::Hosts | Word::Backends | Word::Reach,
+            ),
+            _,
+        )) => {
             format!("quote it: --require '{text}>={}'", example(subject))
         }
         Ok((subject, _)) => format!("quote it: --require '{text}<{}'", example(subject)),
@@ -85,25 +106,39 @@ fn left_side(left: &str, bare: Latency) -> Result<(Subject, Option<By>), String>
         [name] => (*name, None),
         [name, "by", table] => (*name, Some(table_of(table)?)),
         [] => return Err("nothing before the comparison: --require 'p99<250ms'".into()),
-        _ => return Err(format!("`{left}`: expected NAME, or NAME by host|backend|source|group|target")),
+        _ => {
+            return Err(format!(
+                "`{left}`: expected NAME, or NAME by host|backend|source|group|target"
+            ));
+        }
     };
     let subject = subject(name, bare)?;
     let whole_only = [Word::Hosts, Word::Backends, Word::Reach, Word::Skew];
     if let (Subject::Word(word), Some(by)) = (subject, by)
         && whole_only.contains(&word)
     {
-        return Err(format!("`{name}` belongs to the whole run: leave out `by {}`", by.word()));
+        return Err(format!(
+            "`{name}` belongs to the whole run: leave out `by {}`",
+            by.word()
+        ));
     }
     Ok((subject, by))
 }
 
 fn table_of(name: &str) -> Result<By, String> {
     let found = TABLES.iter().find(|(word, _)| *word == name);
-    found.map(|(_, by)| *by).ok_or_else(|| format!("`by {name}`: by host, backend, source, group or target"))
+    found
+        .map(|(_, by)| *by)
+        .ok_or_else(|| format!("`by {name}`: by host, backend, source, group or target"))
 }
 
 fn subject(name: &str, bare: Latency) -> Result<Subject, String> {
-    let stat = |text: &str| STATS.iter().find(|(word, _)| *word == text).map(|(_, stat)| *stat);
+    let stat = |text: &str| {
+        STATS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, stat)| *stat)
+    };
     if let Some(stat) = stat(name) {
         return Ok(Subject::Latency(bare, stat));
     }
@@ -112,22 +147,52 @@ fn subject(name: &str, bare: Latency) -> Result<Subject, String> {
     }
     if let Some(kind) = name.strip_prefix("errors.") {
         let found = FaultKind::ALL.iter().find(|known| known.word() == kind);
-        let all = || FaultKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
-        return found.map(|kind| Subject::Word(Word::ErrorsOf(*kind))).ok_or_else(|| format!("no kind of error is called `{kind}`: {}", all()));
+        let all = || {
+            FaultKind::ALL
+                .iter()
+                .map(|kind| kind.word())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        return found
+            .map(|kind| Subject::Word(Word::ErrorsOf(*kind)))
+            .ok_or_else(|| format!("no kind of error is called `{kind}`: {}", all()));
     }
-    let names = || Latency::ALL.iter().map(|latency| latency.word()).collect::<Vec<_>>().join(", ");
-    let stats = || STATS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    let names = || {
+        Latency::ALL
+            .iter()
+            .map(|latency| latency.word())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let stats = || {
+        STATS
+            .iter()
+            .map(|(word, _)| *word)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match name.split_once('.') {
-        Some((latency, wanted)) => match (Latency::ALL.iter().find(|known| known.word() == latency), stat(wanted)) {
+        Some((latency, wanted)) => match (
+            Latency::ALL.iter().find(|known| known.word() == latency),
+            stat(wanted),
+        ) {
             (Some(latency), Some(stat)) => Ok(Subject::Latency(*latency, stat)),
             (Some(_), None) => Err(format!("no statistic is called `{wanted}`: {}", stats())),
             (None, _) => Err(format!("no latency is called `{latency}`: {}", names())),
         },
-        None if Latency::ALL.iter().any(|known| known.word() == name) => Err(format!("which statistic of `{name}`? {name}.p99: {}", stats())),
+        None if Latency::ALL.iter().any(|known| known.word() == name) => Err(format!(
+            "which statistic of `{name}`? {name}.p99: {}",
+            stats()
+        )),
         None => Err(format!(
             "`{name}` can't be required: [NAME.]STAT with {}, or {}, errors.KIND",
             stats(),
-            WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
+            WORDS
+                .iter()
+                .map(|(word, _)| *word)
+                .collect::<Vec<_>>()
+                .join(", ")
         )),
     }
 }
@@ -135,14 +200,16 @@ fn subject(name: &str, bare: Latency) -> Result<Subject, String> {
 fn bound(subject: Subject, left: &str, sign: &str, right: &str) -> Result<Bound, String> {
     match subject {
         Subject::Latency(..) | Subject::Word(Word::Skew) => time(left, sign, right),
-        Subject::Word(Word::Rps) => {
-            units::rate_or_zero(right).map(|uhz| Bound::Rate(uhz as f64 / 1e6)).map_err(|error| format!("{left}{sign}{right}: {error}"))
-        }
+        Subject::Word(Word::Rps) => units::rate_or_zero(right)
+            .map(|uhz| Bound::Rate(uhz as f64 / 1e6))
+            .map_err(|error| format!("{left}{sign}{right}: {error}")),
         Subject::Word(Word::Backends) => count(left, sign, right, "5"),
         Subject::Word(Word::GeneratorBound) => match right {
             "no" | "false" => Ok(Bound::Count(0.0)),
             // "yes" asks for at least one host; only `!=no` or `>0` can say so
-            "yes" | "true" => Err(format!("`{left}{sign}{right}`: say generator_bound=no, generator_bound>0 or generator_bound<10%")),
+            "yes" | "true" => Err(format!(
+                "`{left}{sign}{right}`: say generator_bound=no, generator_bound>0 or generator_bound<10%"
+            )),
             _ => share_or_count(left, sign, right),
         },
         Subject::Word(_) => share_or_count(left, sign, right),
@@ -152,9 +219,9 @@ fn bound(subject: Subject, left: &str, sign: &str, right: &str) -> Result<Bound,
 fn time(left: &str, sign: &str, right: &str) -> Result<Bound, String> {
     match units::duration(right) {
         Ok(ns) => Ok(Bound::Time(ns as f64 / 1e3)),
-        Err(_) if units::decimal(right).is_some() => {
-            Err(format!("{left}{sign}{right}ms? a latency needs its unit: '{left}{sign}{right}ms'"))
-        }
+        Err(_) if units::decimal(right).is_some() => Err(format!(
+            "{left}{sign}{right}ms? a latency needs its unit: '{left}{sign}{right}ms'"
+        )),
         Err(error) => Err(format!("{left}{sign}{right}: {error}")),
     }
 }
@@ -162,13 +229,18 @@ fn time(left: &str, sign: &str, right: &str) -> Result<Bound, String> {
 fn share_or_count(left: &str, sign: &str, right: &str) -> Result<Bound, String> {
     if right.ends_with('%') {
         let wrong = || format!("{left}{sign}{right}: no share between 0% and 100%");
-        return units::percent(right).filter(|share| *share <= 100.0).map(Bound::Percent).ok_or_else(wrong);
+        return units::percent(right)
+            .filter(|share| *share <= 100.0)
+            .map(Bound::Percent)
+            .ok_or_else(wrong);
     }
     count(left, sign, right, "1%")
 }
 
 fn count(left: &str, sign: &str, right: &str, example: &str) -> Result<Bound, String> {
-    units::count_or_zero(right).map(|n| Bound::Count(n as f64)).map_err(|error| format!("{left}{sign}{right}: {error}, as in {left}{sign}{example}"))
+    units::count_or_zero(right)
+        .map(|n| Bound::Count(n as f64))
+        .map_err(|error| format!("{left}{sign}{right}: {error}, as in {left}{sign}{example}"))
 }
 
 fn example(subject: Subject) -> &'static str {

@@ -11,8 +11,10 @@ const OUT: &str = "What comes out";
 
 /// The flags of `swarm attack`.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(after_help = "Totals are totals over the whole swarm. Times want a unit (500ms, 30s, 2m, 1h); rates are 500, 500/s, 6000/m, 10k; \
-counts 500, 10k, 1M.\nSecrets can be given as @FILE or env:NAME: in -H, -u, -b, --auth and --query.")]
+#[command(
+    after_help = "Totals are totals over the whole swarm. Times want a unit (500ms, 30s, 2m, 1h); rates are 500, 500/s, 6000/m, 10k; \
+counts 500, 10k, 1M.\nSecrets can be given as @FILE or env:NAME: in -H, -u, -b, --auth and --query."
+)]
 pub struct AttackArgs {
     /// http(s):// or ws(s)://; several with weights: 3=https://a/x 1=https://a/y
     #[arg(value_name = "URL", help_heading = AT)]

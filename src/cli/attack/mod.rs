@@ -35,7 +35,9 @@ impl Surroundings {
     /// Those of this process.
     pub fn real() -> Self {
         Self {
-            words: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            words: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
             environment: Box::new(|name| std::env::var(name).ok()),
             run: run_id::fresh(),
         }
@@ -143,7 +145,13 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
     let hosts = outputs::hosts(args, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
     let limits = request::limits(args, &mut noted)?;
-    let load = load::load(args, aim.kind, protocol::says_something(&engine), limits.hit, &mut noted)?;
+    let load = load::load(
+        args,
+        aim.kind,
+        protocol::says_something(&engine),
+        limits.hit,
+        &mut noted,
+    )?;
     let requirements = requirements(args, bare_latency(&engine), &load, &mut noted)?;
     let mut targets = aim.targets.clone();
     let request = request::request(args, &aim, around, &mut targets, &mut noted)?;
@@ -168,7 +176,11 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         plan,
         notes: noted.notes,
         hosts,
-        ssh: SshOptions { identity: args.identity.clone(), config: args.ssh_config.clone(), accept_new: args.accept_new_host_keys },
+        ssh: SshOptions {
+            identity: args.identity.clone(),
+            config: args.ssh_config.clone(),
+            accept_new: args.accept_new_host_keys,
+        },
         outputs: outputs::outputs(args)?,
         mode: outputs::mode(args)?,
         yes: args.yes,
@@ -176,14 +188,24 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
     })
 }
 
-fn requirements(args: &AttackArgs, bare: Latency, load: &Load, noted: &mut Noted) -> Result<Vec<Requirement>, Usage> {
+fn requirements(
+    args: &AttackArgs,
+    bare: Latency,
+    load: &Load,
+    noted: &mut Noted,
+) -> Result<Vec<Requirement>, Usage> {
     let mut read = Vec::with_capacity(args.require.len());
     for typed in &args.require {
-        let requirement = Requirement::parse(typed, bare).map_err(|error| match error.strip_prefix("quote it: ") {
-            Some(_) => Usage(error),
-            None => Usage::of("--require", error),
+        let requirement = Requirement::parse(typed, bare).map_err(|error| {
+            match error.strip_prefix("quote it: ") {
+                Some(_) => Usage(error),
+                None => Usage::of("--require", error),
+            }
         })?;
-        let due_only = matches!(requirement.subject, crate::requirement::Subject::Latency(Latency::Request | Latency::Lateness, _));
+        let due_only = matches!(
+            requirement.subject,
+            crate::requirement::Subject::Latency(Latency::Request | Latency::Lateness, _)
+        );
         if due_only && matches!(load, Load::Closed(_)) {
             let subject = requirement.subject();
             noted.note(
@@ -200,13 +222,28 @@ fn requirements(args: &AttackArgs, bare: Latency, load: &Load, noted: &mut Noted
 fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut add = |typed: &str, shown: String| pairs.push((typed.to_string(), shown));
-    args.urls.iter().for_each(|url| add(url, secret::redact_url(url)));
-    args.header.iter().for_each(|line| add(line, secret::redact_header_line(line)));
-    args.cookie.iter().for_each(|cookies| add(cookies, secret::redact_cookies(cookies)));
-    args.query.iter().for_each(|pair| add(pair, secret::redact_pair(pair)));
-    args.emit.iter().for_each(|emit| add(emit, protocol::redact_emit(emit)));
-    args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
-    for payload in [&args.data, &args.message, &args.auth].into_iter().flatten() {
+    args.urls
+        .iter()
+        .for_each(|url| add(url, secret::redact_url(url)));
+    args.header
+        .iter()
+        .for_each(|line| add(line, secret::redact_header_line(line)));
+    args.cookie
+        .iter()
+        .for_each(|cookies| add(cookies, secret::redact_cookies(cookies)));
+    args.query
+        .iter()
+        .for_each(|pair| add(pair, secret::redact_pair(pair)));
+    args.emit
+        .iter()
+        .for_each(|emit| add(emit, protocol::redact_emit(emit)));
+    args.user
+        .iter()
+        .for_each(|user| add(user, secret::redact_user(user)));
+    for payload in [&args.data, &args.message, &args.auth]
+        .into_iter()
+        .flatten()
+    {
         add(payload, secret::redact_payload(payload));
     }
     pairs.retain(|(typed, shown)| typed != shown);
@@ -214,8 +251,15 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
 }
 
 /// Reads one flag's value, its name before any error.
-fn read<T>(flag: &str, typed: &Option<String>, how: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Usage> {
-    typed.as_deref().map(|text| how(text).map_err(|error| Usage(format!("{flag} {text}: {error}")))).transpose()
+fn read<T>(
+    flag: &str,
+    typed: &Option<String>,
+    how: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Usage> {
+    typed
+        .as_deref()
+        .map(|text| how(text).map_err(|error| Usage(format!("{flag} {text}: {error}"))))
+        .transpose()
 }
 
 /// Reads one flag's value or takes its default, which is then printed.

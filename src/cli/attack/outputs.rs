@@ -18,7 +18,13 @@ pub(super) fn hosts(args: &AttackArgs, noted: &mut Noted) -> Result<HostsFrom, U
     if args.host_file.iter().filter(|file| *file == "-").count() > 1 {
         return Err(Usage("--host-file -: stdin can be read only once".into()));
     }
-    let file = |typed: &String| if typed == "-" { HostFile::Stdin } else { HostFile::Path(PathBuf::from(typed)) };
+    let file = |typed: &String| {
+        if typed == "-" {
+            HostFile::Stdin
+        } else {
+            HostFile::Path(PathBuf::from(typed))
+        }
+    };
     let local = read("--local", &args.local, |text| match units::count(text)? {
         n if n > MOST_LOCAL => Err(format!("at most {MOST_LOCAL}")),
         n => Ok(u32::try_from(n).unwrap_or(u32::MAX)),
@@ -32,19 +38,34 @@ pub(super) fn hosts(args: &AttackArgs, noted: &mut Noted) -> Result<HostsFrom, U
             1
         }
     };
-    let needless = [("-i", args.identity.is_some()), ("-F", args.ssh_config.is_some()), ("--accept-new-host-keys", args.accept_new_host_keys)];
+    let needless = [
+        ("-i", args.identity.is_some()),
+        ("-F", args.ssh_config.is_some()),
+        ("--accept-new-host-keys", args.accept_new_host_keys),
+    ];
     if let (Some((flag, _)), false) = (needless.iter().find(|(_, given)| *given), remote) {
-        return Err(Usage(format!("{flag}: no host is reached over ssh; add --hosts or --host-file")));
+        return Err(Usage(format!(
+            "{flag}: no host is reached over ssh; add --hosts or --host-file"
+        )));
     }
-    Ok(HostsFrom { lists: args.hosts.clone(), files: args.host_file.iter().map(file).collect(), local })
+    Ok(HostsFrom {
+        lists: args.hosts.clone(),
+        files: args.host_file.iter().map(file).collect(),
+        local,
+    })
 }
 
 pub(super) fn min_hosts(args: &AttackArgs, noted: &mut Noted) -> Result<MinHosts, Usage> {
-    let read = read("--min-hosts", &args.min_hosts, |text| match units::percent(text) {
-        Some(share) if share > 0.0 && share <= 100.0 => Ok(MinHosts::Percent(share)),
-        Some(_) => Err("between 1% and 100%".into()),
-        None => units::count(text).map(|n| MinHosts::Count(usize::try_from(n).unwrap_or(usize::MAX))),
-    })?;
+    let read = read(
+        "--min-hosts",
+        &args.min_hosts,
+        |text| match units::percent(text) {
+            Some(share) if share > 0.0 && share <= 100.0 => Ok(MinHosts::Percent(share)),
+            Some(_) => Err("between 1% and 100%".into()),
+            None => units::count(text)
+                .map(|n| MinHosts::Count(usize::try_from(n).unwrap_or(usize::MAX))),
+        },
+    )?;
     Ok(read.unwrap_or_else(|| {
         noted.took("--min-hosts 100%");
         MinHosts::Percent(100.0)
@@ -68,30 +89,47 @@ pub(super) fn outputs(args: &AttackArgs) -> Result<Outputs, Usage> {
         }
     }
     let live = !args.no_live && !args.quiet;
-    Ok(Outputs { files: args.output.clone(), json: args.json, quiet: args.quiet, live })
+    Ok(Outputs {
+        files: args.output.clone(),
+        json: args.json,
+        quiet: args.quiet,
+        live,
+    })
 }
 
 fn check(path: &Path) -> Result<(), String> {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("json") => {}
-        Some(later @ ("html" | "csv")) => return Err(format!("{later} is not there yet: FILE.json")),
+        Some(later @ ("html" | "csv")) => {
+            return Err(format!("{later} is not there yet: FILE.json"));
+        }
         Some(ending) => return Err(format!("unknown ending `.{ending}`: FILE.json")),
         None => return Err("no ending: FILE.json".into()),
     }
     if path.is_dir() {
         return Err("is a folder".into());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // a nameless file, gone at once, is the only question to a file system that gives a true answer
-    tempfile::tempfile_in(folder).map(drop).map_err(|error| format!("the folder can't be written: {error}"))
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .map_err(|error| format!("the folder can't be written: {error}"))
 }
 
 pub(super) fn agent_binaries(args: &AttackArgs) -> Result<Vec<(String, PathBuf)>, Usage> {
     let mut read: Vec<(String, PathBuf)> = Vec::new();
     for typed in &args.agent_binary {
         let wrong = |error: String| Usage(format!("--agent-binary {typed}: {error}"));
-        let (architecture, file) = typed.split_once('=').ok_or_else(|| wrong("ARCH=FILE, as x86_64=swarm-agent".into()))?;
-        let plain = !architecture.is_empty() && architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let (architecture, file) = typed
+            .split_once('=')
+            .ok_or_else(|| wrong("ARCH=FILE, as x86_64=swarm-agent".into()))?;
+        let plain = !architecture.is_empty()
+            && architecture
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !plain || file.is_empty() {
             return Err(wrong("ARCH=FILE, as x86_64=swarm-agent".into()));
         }

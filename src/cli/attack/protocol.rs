@@ -18,7 +18,10 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--data-file", args.data_file.is_some()),
         ("--content-type", args.content_type.is_some()),
         ("--no-keepalive", args.no_keepalive),
-        ("--requests-per-connection", args.requests_per_connection.is_some()),
+        (
+            "--requests-per-connection",
+            args.requests_per_connection.is_some(),
+        ),
         ("--connection-life", args.connection_life.is_some()),
         ("--redirects", args.redirects.is_some()),
         ("--ok", args.ok.is_some()),
@@ -40,24 +43,47 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--ack", args.ack),
         ("--expect", args.expect.is_some()),
     ];
-    let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
+    let given = |flags: &[(&'static str, bool)]| {
+        flags
+            .iter()
+            .find(|(_, given)| *given)
+            .map(|(flag, _)| *flag)
+    };
     let refusal = match kind {
         Kind::Http => given(&socketio)
             .map(|flag| format!("{flag}: add --socketio"))
-            .or_else(|| given(&websocket).map(|flag| format!("{flag} is for websocket: use a ws:// or wss:// URL")))
-            .or_else(|| args.every.as_ref().map(|_| "--every is for websocket and socketio: http says -q R".into())),
+            .or_else(|| {
+                given(&websocket)
+                    .map(|flag| format!("{flag} is for websocket: use a ws:// or wss:// URL"))
+            })
+            .or_else(|| {
+                args.every
+                    .as_ref()
+                    .map(|_| "--every is for websocket and socketio: http says -q R".into())
+            }),
         Kind::Websocket => given(&socketio)
             .map(|flag| format!("{flag}: add --socketio"))
-            .or_else(|| given(&http).map(|flag| format!("{flag} is for http: a websocket sends --message TEXT"))),
+            .or_else(|| {
+                given(&http)
+                    .map(|flag| format!("{flag} is for http: a websocket sends --message TEXT"))
+            }),
         Kind::Socketio => given(&websocket)
             .map(|flag| format!("{flag} is for websocket: socketio sends --emit 'event,json'"))
-            .or_else(|| given(&http).map(|flag| format!("{flag} is for http: socketio sends --emit 'event,json'"))),
+            .or_else(|| {
+                given(&http)
+                    .map(|flag| format!("{flag} is for http: socketio sends --emit 'event,json'"))
+            }),
     };
     refusal.map_or(Ok(()), |text| Err(Usage(text)))
 }
 
 /// The engine and what is said in it.
-pub(super) fn engine(args: &AttackArgs, aim: &Aim, around: &Surroundings, noted: &mut Noted) -> Result<Engine, Usage> {
+pub(super) fn engine(
+    args: &AttackArgs,
+    aim: &Aim,
+    around: &Surroundings,
+    noted: &mut Noted,
+) -> Result<Engine, Usage> {
     match aim.kind {
         Kind::Http => http(args, noted).map(Engine::Http),
         Kind::Websocket => websocket(args, noted).map(Engine::Websocket),
@@ -78,20 +104,34 @@ fn http(args: &AttackArgs, noted: &mut Noted) -> Result<Http, Usage> {
     let body = match (&args.data, &args.data_file) {
         (Some(_), Some(_)) => return Err(Usage("--data and --data-file: give one of them".into())),
         (Some(typed), None) => Some(text_or_file("--data", typed)?),
-        (None, Some(path)) => Some(secret::file(path).map_err(|error| Usage::of("--data-file:", error))?),
+        (None, Some(path)) => {
+            Some(secret::file(path).map_err(|error| Usage::of("--data-file:", error))?)
+        }
         (None, None) => None,
     };
     let method = match &args.method {
         Some(method) if is_token(method) => method.to_ascii_uppercase(),
-        Some(method) => return Err(Usage(format!("--method {method}: no method; GET, POST, PUT..."))),
+        Some(method) => {
+            return Err(Usage(format!(
+                "--method {method}: no method; GET, POST, PUT..."
+            )));
+        }
         None => {
             let method = if body.is_some() { "POST" } else { "GET" };
             noted.took(format!("-m {method}"));
             method.into()
         }
     };
-    let per_connection = read("--requests-per-connection", &args.requests_per_connection, units::count)?;
-    let life = read("--connection-life", &args.connection_life, units::duration_above_zero)?;
+    let per_connection = read(
+        "--requests-per-connection",
+        &args.requests_per_connection,
+        units::count,
+    )?;
+    let life = read(
+        "--connection-life",
+        &args.connection_life,
+        units::duration_above_zero,
+    )?;
     if args.no_keepalive && (per_connection.is_some() || life.is_some()) {
         return Err(Usage("--no-keepalive closes after each request: leave out --requests-per-connection and --connection-life".into()));
     }
@@ -113,29 +153,48 @@ fn http(args: &AttackArgs, noted: &mut Noted) -> Result<Http, Usage> {
 }
 
 fn redirects(text: &str) -> Result<u32, String> {
-    text.parse().ok().filter(|n| *n <= 50).ok_or_else(|| "a number from 0 to 50".to_string())
+    text.parse()
+        .ok()
+        .filter(|n| *n <= 50)
+        .ok_or_else(|| "a number from 0 to 50".to_string())
 }
 
 fn statuses(text: &str) -> Result<Vec<(u16, u16)>, String> {
-    let status = |digits: &str| digits.trim().parse::<u16>().ok().filter(|status| (100..=999).contains(status));
+    let status = |digits: &str| {
+        digits
+            .trim()
+            .parse::<u16>()
+            .ok()
+            .filter(|status| (100..=999).contains(status))
+    };
     let range = |part: &str| match part.split_once('-') {
         Some((from, to)) => status(from).zip(status(to)).filter(|(from, to)| from <= to),
         None => status(part).map(|one| (one, one)),
     };
-    text.split(',').map(|part| range(part).ok_or_else(|| format!("`{part}` is no status: 200-299,304"))).collect()
+    text.split(',')
+        .map(|part| range(part).ok_or_else(|| format!("`{part}` is no status: 200-299,304")))
+        .collect()
 }
 
 fn websocket(args: &AttackArgs, noted: &mut Noted) -> Result<Websocket, Usage> {
-    let message = args.message.as_deref().map(|typed| text_or_file("--message", typed)).transpose()?;
+    let message = args
+        .message
+        .as_deref()
+        .map(|typed| text_or_file("--message", typed))
+        .transpose()?;
     for (flag, given) in [("--echo", args.echo), ("--binary", args.binary)] {
         if given && message.is_none() {
-            return Err(Usage(format!("{flag}: nothing is sent; add --message TEXT")));
+            return Err(Usage(format!(
+                "{flag}: nothing is sent; add --message TEXT"
+            )));
         }
     }
     if let (Some(bytes), false) = (&message, args.binary)
         && std::str::from_utf8(bytes).is_err()
     {
-        return Err(Usage("--message: not UTF-8, which a text frame must be; add --binary".into()));
+        return Err(Usage(
+            "--message: not UTF-8, which a text frame must be; add --binary".into(),
+        ));
     }
     if let Some(name) = args.subprotocol.as_deref()
         && !name.split(',').all(|part| is_token(part.trim()))
@@ -145,22 +204,44 @@ fn websocket(args: &AttackArgs, noted: &mut Noted) -> Result<Websocket, Usage> {
     if message.is_none() {
         noted.took("no --message: connections are only held");
     }
-    Ok(Websocket { subprotocol: args.subprotocol.clone(), message, binary: args.binary, echo: args.echo })
+    Ok(Websocket {
+        subprotocol: args.subprotocol.clone(),
+        message,
+        binary: args.binary,
+        echo: args.echo,
+    })
 }
 
-fn socketio(args: &AttackArgs, aim: &Aim, around: &Surroundings, noted: &mut Noted) -> Result<Socketio, Usage> {
+fn socketio(
+    args: &AttackArgs,
+    aim: &Aim,
+    around: &Surroundings,
+    noted: &mut Noted,
+) -> Result<Socketio, Usage> {
     match args.eio.as_deref() {
         Some("4" | "auto") => {}
-        Some("3") => return Err(Usage("--eio 3 is not there yet: this version speaks Engine.IO 4 (servers from v3 on)".into())),
+        Some("3") => {
+            return Err(Usage(
+                "--eio 3 is not there yet: this version speaks Engine.IO 4 (servers from v3 on)"
+                    .into(),
+            ));
+        }
         Some(other) => return Err(Usage(format!("--eio {other}: auto or 4"))),
         None => noted.took("--eio auto"),
     }
     for (flag, given) in [("--ack", args.ack), ("--expect", args.expect.is_some())] {
         if given && args.emit.is_empty() {
-            return Err(Usage(format!("{flag}: nothing is emitted; add --emit 'event,json'")));
+            return Err(Usage(format!(
+                "{flag}: nothing is emitted; add --emit 'event,json'"
+            )));
         }
     }
-    let mut query: Vec<String> = aim.query.iter().flat_map(|query| query.split('&')).map(String::from).collect();
+    let mut query: Vec<String> = aim
+        .query
+        .iter()
+        .flat_map(|query| query.split('&'))
+        .map(String::from)
+        .collect();
     for typed in &args.query {
         query.push(query_pair(typed, around)?);
     }
@@ -177,7 +258,14 @@ fn socketio(args: &AttackArgs, aim: &Aim, around: &Surroundings, noted: &mut Not
         namespace: namespace(args, aim)?,
         query,
         auth,
-        emits: args.emit.iter().map(|typed| emit(typed).map_err(|error| Usage(format!("--emit {}: {error}", redact_emit(typed))))).collect::<Result<_, _>>()?,
+        emits: args
+            .emit
+            .iter()
+            .map(|typed| {
+                emit(typed)
+                    .map_err(|error| Usage(format!("--emit {}: {error}", redact_emit(typed))))
+            })
+            .collect::<Result<_, _>>()?,
         ack: args.ack,
         expect: args.expect.clone(),
     })
@@ -194,12 +282,14 @@ fn carrier(args: &AttackArgs, aim: &Aim, noted: &mut Noted) -> Result<Carrier, U
             noted.took("--transport upgrade");
             Ok(Carrier::Upgrade)
         }
-        (Some(name @ ("upgrade" | "polling")), true) => {
-            Err(Usage(format!("--transport {name} and ws(s)://: that scheme means transport websocket; write http(s)://")))
-        }
+        (Some(name @ ("upgrade" | "polling")), true) => Err(Usage(format!(
+            "--transport {name} and ws(s)://: that scheme means transport websocket; write http(s)://"
+        ))),
         (Some("upgrade"), false) => Ok(Carrier::Upgrade),
         (Some("polling"), false) => Ok(Carrier::Polling),
-        (Some(other), _) => Err(Usage(format!("--transport {other}: upgrade, websocket or polling"))),
+        (Some(other), _) => Err(Usage(format!(
+            "--transport {other}: upgrade, websocket or polling"
+        ))),
     }
 }
 
@@ -209,7 +299,10 @@ fn endpoint(args: &AttackArgs, noted: &mut Noted) -> Result<String, Usage> {
         return Ok("/socket.io/".into());
     };
     if typed.contains(|c: char| c == '?' || c == '#' || c.is_whitespace() || c.is_control()) {
-        return Err(Usage(format!("--path {}: a path alone, as /socket.io/; parameters go into --query", secret::redact_url(typed))));
+        return Err(Usage(format!(
+            "--path {}: a path alone, as /socket.io/; parameters go into --query",
+            secret::redact_url(typed)
+        )));
     }
     // as socket.io-client: one slash before and one behind
     Ok(match typed.trim_matches('/') {
@@ -219,16 +312,26 @@ fn endpoint(args: &AttackArgs, noted: &mut Noted) -> Result<String, Usage> {
 }
 
 fn namespace(args: &AttackArgs, aim: &Aim) -> Result<String, Usage> {
-    let by_url = if aim.path.is_empty() { "/" } else { aim.path.as_str() };
+    let by_url = if aim.path.is_empty() {
+        "/"
+    } else {
+        aim.path.as_str()
+    };
     match args.namespace.as_deref() {
         None => Ok(by_url.to_string()),
         Some(typed) => {
-            let named = if typed.starts_with('/') { typed.to_string() } else { format!("/{typed}") };
+            let named = if typed.starts_with('/') {
+                typed.to_string()
+            } else {
+                format!("/{typed}")
+            };
             if named.contains([',', '?']) || named.chars().any(char::is_control) {
                 return Err(Usage(format!("--namespace {typed}: no namespace; /chat")));
             }
             if by_url != "/" && by_url != named {
-                return Err(Usage(format!("--namespace {typed}: the URL's path already names {by_url}; give one of them")));
+                return Err(Usage(format!(
+                    "--namespace {typed}: the URL's path already names {by_url}; give one of them"
+                )));
             }
             Ok(named)
         }
@@ -242,16 +345,22 @@ fn query_pair(typed: &str, around: &Surroundings) -> Result<String, Usage> {
         return Err(wrong("this parameter is the protocol's own, swarm sets it"));
     }
     let value = secret::value(value, around.environment.as_ref()).map_err(|error| wrong(&error))?;
-    let escaped = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let escaped =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     Ok(format!("{}={}", escaped(key), escaped(&value)))
 }
 
 fn auth(typed: &str, around: &Surroundings) -> Result<String, Usage> {
-    let text = secret::value(typed, around.environment.as_ref()).map_err(|error| Usage::of("--auth:", error))?;
+    let text = secret::value(typed, around.environment.as_ref())
+        .map_err(|error| Usage::of("--auth:", error))?;
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(serde_json::Value::Object(_)) => Ok(text),
-        Ok(_) => Err(Usage("--auth: must be a JSON object: --auth '{\"token\":\"...\"}'".into())),
-        Err(error) => Err(Usage(format!("--auth: no JSON ({error}): --auth '{{\"token\":\"...\"}}'"))),
+        Ok(_) => Err(Usage(
+            "--auth: must be a JSON object: --auth '{\"token\":\"...\"}'".into(),
+        )),
+        Err(error) => Err(Usage(format!(
+            "--auth: no JSON ({error}): --auth '{{\"token\":\"...\"}}'"
+        ))),
     }
 }
 
@@ -261,15 +370,35 @@ fn emit(typed: &str) -> Result<String, String> {
     let array = if text.starts_with('[') {
         text.to_string()
     } else {
-        let (event, rest) = text.split_once(',').map_or((text, ""), |(event, rest)| (event.trim(), rest));
+        let (event, rest) = text
+            .split_once(',')
+            .map_or((text, ""), |(event, rest)| (event.trim(), rest));
         let event = serde_json::to_string(event).map_err(|error| error.to_string())?;
-        if rest.trim().is_empty() { format!("[{event}]") } else { format!("[{event},{rest}]") }
+        if rest.trim().is_empty() {
+            format!("[{event}]")
+        } else {
+            format!("[{event},{rest}]")
+        }
     };
-    let parts: Vec<serde_json::Value> =
-        serde_json::from_str(&array).map_err(|_| "what follows the event must be JSON, a text in quotes: 'event,\"text\",{\"n\":1}'".to_string())?;
+    let parts: Vec<serde_json::Value> = serde_json::from_str(&array).map_err(|_| {
+        "what follows the event must be JSON, a text in quotes: 'event,\"text\",{\"n\":1}'"
+            .to_string()
+    })?;
     match parts.first() {
-        Some(serde_json::Value::String(event)) if event.is_empty() => Err("the event has no name".into()),
-        Some(serde_json::Value::String(event)) if ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"].contains(&event.as_str()) => {
+        Some(serde_json::Value::String(event)) if event.is_empty() => {
+            Err("the event has no name".into())
+        }
+        Some(serde_json::Value::String(event))
+            if [
+                "connect",
+                "connect_error",
+                "disconnect",
+                "disconnecting",
+                "newListener",
+                "removeListener",
+            ]
+            .contains(&event.as_str()) =>
+        {
             Err(format!("`{event}` is reserved by Socket.IO"))
         }
         Some(serde_json::Value::String(_)) => Ok(array),
@@ -303,5 +432,8 @@ fn text_or_file(flag: &str, typed: &str) -> Result<Vec<u8>, Usage> {
 
 /// A token of RFC 9110.
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

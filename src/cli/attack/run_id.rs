@@ -18,7 +18,10 @@ pub fn fresh() -> String {
 /// The name for a time (ms since 1970) and a random number.
 pub fn name(ms: u64, random: u64) -> String {
     let bits = (ms & ((1 << 45) - 1)) << 15 | (random & 0x7fff);
-    (0..12).rev().map(|place| char::from(DIGITS[(bits >> (place * 5) & 31) as usize])).collect()
+    (0..12)
+        .rev()
+        .map(|place| char::from(DIGITS[(bits >> (place * 5) & 31) as usize]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -27,8 +30,19 @@ mod tests {
 
     #[test]
     fn names_are_in_the_order_of_time() {
-        let names: Vec<String> = [0, 1, 1_700_000_000_000, 1_700_000_000_001, 1_900_000_000_000].map(|ms| name(ms, 0x7fff_u64.wrapping_sub(ms))).into();
-        assert!(names.is_sorted() && names.iter().all(|name| name.len() == 12), "{names:?}");
+        let names: Vec<String> = [
+            0,
+            1,
+            1_700_000_000_000,
+            1_700_000_000_001,
+            1_900_000_000_000,
+        ]
+        .map(|ms| name(ms, 0x7fff_u64.wrapping_sub(ms)))
+        .into();
+        assert!(
+            names.is_sorted() && names.iter().all(|name| name.len() == 12),
+            "{names:?}"
+        );
         assert!(fresh() > names[2]);
         assert_ne!(name(5, 1), name(5, 2));
     }

@@ -52,9 +52,15 @@ struct Address {
 /// Reads the URLs and decides on the engine.
 pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
     if args.urls.iter().all(|url| url.trim().is_empty()) {
-        return Err(Usage("attack what? a URL is missing: swarm attack https://host/".into()));
+        return Err(Usage(
+            "attack what? a URL is missing: swarm attack https://host/".into(),
+        ));
     }
-    let addresses: Vec<Address> = args.urls.iter().map(|typed| address(typed)).collect::<Result<_, _>>()?;
+    let addresses: Vec<Address> = args
+        .urls
+        .iter()
+        .map(|typed| address(typed))
+        .collect::<Result<_, _>>()?;
     let kind = kind(args, &addresses)?;
     if kind == Kind::Socketio {
         addresses.iter().try_for_each(refuse_pasted)?;
@@ -62,33 +68,84 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
     let user = agreed(&addresses, "user-info", |address| user_info(&address.url))?;
     let (path, query) = match kind {
         Kind::Socketio => (
-            agreed(&addresses, "paths, which are socketio's namespaces", |address| address.url.path().to_string())?,
-            agreed(&addresses, "queries", |address| address.url.query().filter(|q| !q.is_empty()).map(String::from))?,
+            agreed(
+                &addresses,
+                "paths, which are socketio's namespaces",
+                |address| address.url.path().to_string(),
+            )?,
+            agreed(&addresses, "queries", |address| {
+                address
+                    .url
+                    .query()
+                    .filter(|q| !q.is_empty())
+                    .map(String::from)
+            })?,
         ),
         _ => (String::new(), None),
     };
-    let rules: Vec<ConnectTo> = args.connect_to.iter().map(|typed| connect_to(typed)).collect::<Result<_, _>>()?;
-    let targets = addresses.iter().map(|address| target(address, kind, &rules)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(rule) = rules.iter().find(|rule| !targets.iter().any(|target| rule.covers(target))) {
-        return Err(Usage(format!("--connect-to {}: no target is at {}:{}", rule.typed, rule.from.0, rule.from.1)));
+    let rules: Vec<ConnectTo> = args
+        .connect_to
+        .iter()
+        .map(|typed| connect_to(typed))
+        .collect::<Result<_, _>>()?;
+    let targets = addresses
+        .iter()
+        .map(|address| target(address, kind, &rules))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(rule) = rules
+        .iter()
+        .find(|rule| !targets.iter().any(|target| rule.covers(target)))
+    {
+        return Err(Usage(format!(
+            "--connect-to {}: no target is at {}:{}",
+            rule.typed, rule.from.0, rule.from.1
+        )));
     }
-    let websocket_scheme = addresses.iter().any(|address| address.url.scheme().starts_with("ws"));
-    Ok(Aim { kind, targets, user, path, query, websocket_scheme })
+    let websocket_scheme = addresses
+        .iter()
+        .any(|address| address.url.scheme().starts_with("ws"));
+    Ok(Aim {
+        kind,
+        targets,
+        user,
+        path,
+        query,
+        websocket_scheme,
+    })
 }
 
 fn address(typed: &str) -> Result<Address, Usage> {
     let (weight, text) = match typed.split_once('=') {
-        Some((weight, rest)) if !weight.is_empty() && weight.chars().all(|c| c.is_ascii_digit()) => (weight, rest),
+        Some((weight, rest))
+            if !weight.is_empty() && weight.chars().all(|c| c.is_ascii_digit()) =>
+        {
+            (weight, rest)
+        }
         _ => ("1", typed),
     };
     let shown = redact_url(text);
-    let weight = weight.parse().ok().filter(|weight| (1..=10_000).contains(weight));
-    let weight = weight.ok_or_else(|| Usage(format!("{}: a weight is between 1 and 10000", redact_url(typed))))?;
+    let weight = weight
+        .parse()
+        .ok()
+        .filter(|weight| (1..=10_000).contains(weight));
+    let weight = weight.ok_or_else(|| {
+        Usage(format!(
+            "{}: a weight is between 1 and 10000",
+            redact_url(typed)
+        ))
+    })?;
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Usage(format!("{shown}: no scheme; https://{shown}? (http, https, ws or wss)")));
+        return Err(Usage(format!(
+            "{shown}: no scheme; https://{shown}? (http, https, ws or wss)"
+        )));
     };
-    if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err(Usage(format!("{shown}: unknown scheme `{scheme}`; http, https, ws or wss")));
+    if !["http", "https", "ws", "wss"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return Err(Usage(format!(
+            "{shown}: unknown scheme `{scheme}`; http, https, ws or wss"
+        )));
     }
     if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
         return Err(Usage(format!("{shown}: no host")));
@@ -97,7 +154,11 @@ fn address(typed: &str) -> Result<Address, Usage> {
     if url.port() == Some(0) {
         return Err(Usage(format!("{shown}: port 0 can't be connected to")));
     }
-    Ok(Address { typed: shown, weight, url })
+    Ok(Address {
+        typed: shown,
+        weight,
+        url,
+    })
 }
 
 fn kind(args: &AttackArgs, addresses: &[Address]) -> Result<Kind, Usage> {
@@ -106,20 +167,44 @@ fn kind(args: &AttackArgs, addresses: &[Address]) -> Result<Kind, Usage> {
         Some("http") => Some(Kind::Http),
         Some("websocket") => Some(Kind::Websocket),
         Some("socketio") => Some(Kind::Socketio),
-        Some("engineio") => return Err(Usage("--engine engineio is not there yet: --socketio speaks Engine.IO and Socket.IO".into())),
-        Some(other) => return Err(Usage(format!("--engine {other}: no such engine; http, websocket or socketio"))),
+        Some("engineio") => {
+            return Err(Usage(
+                "--engine engineio is not there yet: --socketio speaks Engine.IO and Socket.IO"
+                    .into(),
+            ));
+        }
+        Some(other) => {
+            return Err(Usage(format!(
+                "--engine {other}: no such engine; http, websocket or socketio"
+            )));
+        }
     };
     let named = match (named, args.socketio) {
         (Some(kind), true) if kind != Kind::Socketio => {
-            return Err(Usage(format!("--engine {} and --socketio: give one of them", kind.word())));
+            return Err(Usage(format!(
+                "--engine {} and --socketio: give one of them",
+                kind.word()
+            )));
         }
         (_, true) => Some(Kind::Socketio),
         (named, false) => named,
     };
-    let by_scheme = |address: &Address| if address.url.scheme().starts_with("ws") { Kind::Websocket } else { Kind::Http };
+    let by_scheme = |address: &Address| {
+        if address.url.scheme().starts_with("ws") {
+            Kind::Websocket
+        } else {
+            Kind::Http
+        }
+    };
     if let Some(kind) = named {
-        return match addresses.iter().find(|address| kind == Kind::Http && by_scheme(address) == Kind::Websocket) {
-            Some(address) => Err(Usage(format!("{}: --engine http wants http:// or https://", address.typed))),
+        return match addresses
+            .iter()
+            .find(|address| kind == Kind::Http && by_scheme(address) == Kind::Websocket)
+        {
+            Some(address) => Err(Usage(format!(
+                "{}: --engine http wants http:// or https://",
+                address.typed
+            ))),
             None => Ok(kind),
         };
     }
@@ -140,7 +225,11 @@ fn kind(args: &AttackArgs, addresses: &[Address]) -> Result<Kind, Usage> {
 fn refuse_pasted(address: &Address) -> Result<(), Usage> {
     let url = &address.url;
     let path = url.path().trim_end_matches('/');
-    let query = |key: &str| url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+    let query = |key: &str| {
+        url.query_pairs()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.into_owned())
+    };
     let has_eio = query("EIO").is_some();
     let is_endpoint = path.ends_with("/socket.io") || path.ends_with("/engine.io");
     if !has_eio && !is_endpoint {
@@ -168,14 +257,25 @@ fn refuse_pasted(address: &Address) -> Result<(), Usage> {
 
 fn user_info(url: &Url) -> Option<(String, String)> {
     let named = !url.username().is_empty() || url.password().is_some();
-    named.then(|| (unescaped(url.username()), unescaped(url.password().unwrap_or_default())))
+    named.then(|| {
+        (
+            unescaped(url.username()),
+            unescaped(url.password().unwrap_or_default()),
+        )
+    })
 }
 
-fn agreed<T: PartialEq>(addresses: &[Address], what: &str, of: impl Fn(&Address) -> T) -> Result<T, Usage> {
+fn agreed<T: PartialEq>(
+    addresses: &[Address],
+    what: &str,
+    of: impl Fn(&Address) -> T,
+) -> Result<T, Usage> {
     let first = of(&addresses[0]);
     match addresses.iter().all(|address| of(address) == first) {
         true => Ok(first),
-        false => Err(Usage(format!("the URLs of a run must have the same {what}: run them apart"))),
+        false => Err(Usage(format!(
+            "the URLs of a run must have the same {what}: run them apart"
+        ))),
     }
 }
 
@@ -197,7 +297,10 @@ fn target(address: &Address, kind: Kind, rules: &[ConnectTo]) -> Result<Target, 
             (_, Some(query)) => format!("{}?{query}", url.path()),
             (_, None) => url.path().to_string(),
         },
-        authority: url.port().map_or_else(|| bracketed.to_string(), |port| format!("{bracketed}:{port}")),
+        authority: url.port().map_or_else(
+            || bracketed.to_string(),
+            |port| format!("{bracketed}:{port}"),
+        ),
         host,
         weight: address.weight,
         connect_to: None,
@@ -205,7 +308,14 @@ fn target(address: &Address, kind: Kind, rules: &[ConnectTo]) -> Result<Target, 
     };
     target.connect_to = rules.iter().find(|rule| rule.covers(&target)).map(|rule| {
         let (host, port) = &rule.to;
-        (if host.is_empty() { target.host.clone() } else { host.clone() }, port.unwrap_or(target.port))
+        (
+            if host.is_empty() {
+                target.host.clone()
+            } else {
+                host.clone()
+            },
+            port.unwrap_or(target.port),
+        )
     });
     Ok(target)
 }
@@ -220,12 +330,17 @@ struct ConnectTo {
 impl ConnectTo {
     fn covers(&self, target: &Target) -> bool {
         let (host, port) = &self.from;
-        (host.is_empty() || host.eq_ignore_ascii_case(&target.host)) && (port.is_empty() || *port == target.port.to_string())
+        (host.is_empty() || host.eq_ignore_ascii_case(&target.host))
+            && (port.is_empty() || *port == target.port.to_string())
     }
 }
 
 fn connect_to(typed: &str) -> Result<ConnectTo, Usage> {
-    let wrong = || Usage(format!("--connect-to {typed}: HOST:PORT:ADDR:PORT, an IPv6 address in brackets"));
+    let wrong = || {
+        Usage(format!(
+            "--connect-to {typed}: HOST:PORT:ADDR:PORT, an IPv6 address in brackets"
+        ))
+    };
     let mut parts = Vec::new();
     let mut rest = typed;
     loop {
@@ -243,14 +358,24 @@ fn connect_to(typed: &str) -> Result<ConnectTo, Usage> {
             None => return Err(wrong()),
         }
     }
-    let [from_host, from_port, to_host, to_port] = <[String; 4]>::try_from(parts).map_err(|_| wrong())?;
+    let [from_host, from_port, to_host, to_port] =
+        <[String; 4]>::try_from(parts).map_err(|_| wrong())?;
     let port = |text: &str| match text {
         "" => Ok(None),
-        digits => digits.parse::<u16>().ok().filter(|port| *port > 0).map(Some).ok_or_else(wrong),
+        digits => digits
+            .parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0)
+            .map(Some)
+            .ok_or_else(wrong),
     };
     port(&from_port)?;
     let to_port = port(&to_port)?;
-    Ok(ConnectTo { typed: typed.to_string(), from: (from_host, from_port), to: (to_host, to_port) })
+    Ok(ConnectTo {
+        typed: typed.to_string(),
+        from: (from_host, from_port),
+        to: (to_host, to_port),
+    })
 }
 
 /// Percent-decoded, as user-info is written.
@@ -259,7 +384,12 @@ fn unescaped(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok())).flatten();
+        let code = (bytes[at] == b'%')
+            .then(|| {
+                text.get(at + 1..at + 3)
+                    .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            })
+            .flatten();
         out.push(code.unwrap_or(bytes[at]));
         at += if code.is_some() { 3 } else { 1 };
     }
