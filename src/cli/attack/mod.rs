@@ -2,12 +2,15 @@
 //! where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
+mod held;
 pub mod later;
 mod load;
 mod outputs;
 mod protocol;
 mod request;
 pub mod run_id;
+mod socketio;
+mod stages;
 mod target;
 
 use self::args::AttackArgs;
@@ -236,7 +239,7 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
         .for_each(|pair| add(pair, secret::redact_pair(pair)));
     args.emit
         .iter()
-        .for_each(|emit| add(emit, protocol::redact_emit(emit)));
+        .for_each(|emit| add(emit, socketio::redact_emit(emit)));
     args.user
         .iter()
         .for_each(|user| add(user, secret::redact_user(user)));
