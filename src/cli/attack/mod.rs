@@ -243,10 +243,10 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     args.user
         .iter()
         .for_each(|user| add(user, secret::redact_user(user)));
-    for payload in [&args.data, &args.message, &args.auth]
-        .into_iter()
-        .flatten()
-    {
+    args.auth
+        .iter()
+        .for_each(|auth| add(auth, secret::redact_secret(auth)));
+    for payload in [&args.data, &args.message].into_iter().flatten() {
         add(payload, secret::redact_payload(payload));
     }
     pairs.retain(|(typed, shown)| typed != shown);
