@@ -45,7 +45,10 @@ impl BackendNames {
             BackendFrom::Header(name) => (vec![name], Vec::new()),
             BackendFrom::Cookie(name) => (Vec::new(), vec![name]),
         };
-        let place = |kind: &str, name: &str| Place { name: name.to_owned(), by: format!("{kind}:{name}") };
+        let place = |kind: &str, name: &str| Place {
+            name: name.to_owned(),
+            by: format!("{kind}:{name}"),
+        };
         let mut lengths = 0u64;
         for name in &headers {
             lengths |= 1 << name.len().min(63);
@@ -69,14 +72,20 @@ impl BackendNames {
     }
 
     fn compare(&self, name: &str, value: &[u8], found: &mut Found) {
-        if let Some(rank) = self.headers.iter().position(|place| place.name.eq_ignore_ascii_case(name)) {
+        if let Some(rank) = self
+            .headers
+            .iter()
+            .position(|place| place.name.eq_ignore_ascii_case(name))
+        {
             return found.offer(rank, value.trim_ascii());
         }
         if !name.eq_ignore_ascii_case("set-cookie") {
             return;
         }
         let pair = value.split(|b| *b == b';').next().unwrap_or_default();
-        let Some(equals) = memchr::memchr(b'=', pair) else { return };
+        let Some(equals) = memchr::memchr(b'=', pair) else {
+            return;
+        };
         let cookie = pair[..equals].trim_ascii();
         if let Some(rank) = self.cookies.iter().position(|place| place.name.as_bytes() == cookie) {
             found.offer(self.headers.len() + rank, pair[equals + 1..].trim_ascii());
@@ -86,7 +95,10 @@ impl BackendNames {
     /// The name found and where (`header:x-backend`).
     pub fn name<'f>(&'f self, found: &'f Found) -> Option<(&'f str, &'f [u8])> {
         let rank = found.rank?;
-        let place = self.headers.get(rank).or_else(|| self.cookies.get(rank - self.headers.len()))?;
+        let place = self
+            .headers
+            .get(rank)
+            .or_else(|| self.cookies.get(rank - self.headers.len()))?;
         Some((&place.by, &found.value))
     }
 }
@@ -101,17 +113,41 @@ mod tests {
         for (name, value) in headers {
             names.look(name, value.as_bytes(), &mut found);
         }
-        names.name(&found).map(|(by, value)| (by.to_owned(), String::from_utf8(value.to_vec()).unwrap()))
+        names
+            .name(&found)
+            .map(|(by, value)| (by.to_owned(), String::from_utf8(value.to_vec()).unwrap()))
     }
 
     #[test]
     fn the_preferred_place_wins_whatever_the_order() {
         let some = |by: &str, value: &str| Some((by.to_owned(), value.to_owned()));
         let usual = BackendFrom::Usual;
-        assert_eq!(name(&usual, &[("Set-Cookie", "SRV=c; Path=/"), ("X-Served-By", "b"), ("X-BACKEND", " a ")]), some("header:x-backend", "a"));
-        assert_eq!(name(&usual, &[("set-cookie", "x=1"), ("set-cookie", "SERVERID=s1; Path=/")]), some("cookie:SERVERID", "s1"));
+        assert_eq!(
+            name(
+                &usual,
+                &[
+                    ("Set-Cookie", "SRV=c; Path=/"),
+                    ("X-Served-By", "b"),
+                    ("X-BACKEND", " a ")
+                ]
+            ),
+            some("header:x-backend", "a")
+        );
+        assert_eq!(
+            name(&usual, &[("set-cookie", "x=1"), ("set-cookie", "SERVERID=s1; Path=/")]),
+            some("cookie:SERVERID", "s1")
+        );
         assert_eq!(name(&usual, &[("Server", "nginx"), ("X-Backend", "")]), None);
-        assert_eq!(name(&BackendFrom::Header("x-node".into()), &[("X-Backend", "a"), ("X-Node", "n")]), some("header:x-node", "n"));
-        assert_eq!(name(&BackendFrom::Cookie("node".into()), &[("Set-Cookie", "node=7")]), some("cookie:node", "7"));
+        assert_eq!(
+            name(
+                &BackendFrom::Header("x-node".into()),
+                &[("X-Backend", "a"), ("X-Node", "n")]
+            ),
+            some("header:x-node", "n")
+        );
+        assert_eq!(
+            name(&BackendFrom::Cookie("node".into()), &[("Set-Cookie", "node=7")]),
+            some("cookie:node", "7")
+        );
     }
 }

@@ -22,15 +22,23 @@ struct Cookie {
 impl Jar {
     /// Takes a `Set-Cookie` value of `host`. Answers whether what is sent changes.
     pub fn set(&mut self, host: u16, line: &[u8]) -> bool {
-        let Ok(line) = std::str::from_utf8(line) else { return false };
+        let Ok(line) = std::str::from_utf8(line) else {
+            return false;
+        };
         let mut parts = line.split(';');
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return false };
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return false;
+        };
         let (name, value) = (name.trim(), value.trim());
         if name.is_empty() {
             return false;
         }
         let value = (!removes(parts)).then(|| value.to_owned());
-        if let Some(known) = self.cookies.iter_mut().find(|cookie| cookie.host == host && cookie.name == name) {
+        if let Some(known) = self
+            .cookies
+            .iter_mut()
+            .find(|cookie| cookie.host == host && cookie.name == name)
+        {
             let changed = known.value != value;
             known.value = value;
             return changed;
@@ -38,7 +46,11 @@ impl Jar {
         if self.cookies.len() >= KEPT {
             return false;
         }
-        self.cookies.push(Cookie { host, name: name.to_owned(), value });
+        self.cookies.push(Cookie {
+            host,
+            name: name.to_owned(),
+            value,
+        });
         true
     }
 
@@ -57,14 +69,19 @@ impl Jar {
 fn removes<'a>(attributes: impl Iterator<Item = &'a str>) -> bool {
     let mut expired = false;
     for attribute in attributes {
-        let Some((name, value)) = attribute.split_once('=') else { continue };
+        let Some((name, value)) = attribute.split_once('=') else {
+            continue;
+        };
         let (name, value) = (name.trim(), value.trim());
         if name.eq_ignore_ascii_case("max-age") {
             // Max-Age outranks Expires (RFC 6265, section 5.3)
             return value.starts_with('-') || value.bytes().all(|b| b == b'0');
         }
         if name.eq_ignore_ascii_case("expires") {
-            let mut years = value.split([' ', '-']).filter(|word| word.len() == 4).filter_map(|word| word.parse::<u32>().ok());
+            let mut years = value
+                .split([' ', '-'])
+                .filter(|word| word.len() == 4)
+                .filter_map(|word| word.parse::<u32>().ok());
             expired = years.next().is_some_and(|year| year < 2020);
         }
     }

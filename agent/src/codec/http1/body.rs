@@ -48,7 +48,11 @@ impl BodyReader {
             Framing::Chunked => State::Size { size: 0, digits: 0 },
             Framing::UntilClose => State::UntilClose,
         };
-        Self { state, read: 0, overhead: 0 }
+        Self {
+            state,
+            read: 0,
+            overhead: 0,
+        }
     }
 
     /// Bytes of the body itself so far.
@@ -91,7 +95,10 @@ impl BodyReader {
                 }
             }
         }
-        Ok(Step { used: at, done: self.done() })
+        Ok(Step {
+            used: at,
+            done: self.done(),
+        })
     }
 
     fn content(&mut self, bytes: &[u8], left: u64, kept: &mut Vec<u8>, limit: usize) -> usize {
@@ -115,8 +122,13 @@ impl BodyReader {
             (State::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => State::Extension(size),
             (State::Size { size, digits: 0..15 }, _) => {
                 let digit = (byte as char).to_digit(16).ok_or(BAD)?;
-                let State::Size { digits, .. } = self.state else { return Err(BAD) };
-                State::Size { size: size * 16 + u64::from(digit), digits: digits + 1 }
+                let State::Size { digits, .. } = self.state else {
+                    return Err(BAD);
+                };
+                State::Size {
+                    size: size * 16 + u64::from(digit),
+                    digits: digits + 1,
+                }
             }
             (State::Extension(size), b'\r') => State::SizeEnd(size),
             (State::Extension(_), b'\n') => return Err(BAD),
@@ -159,12 +171,24 @@ mod tests {
     fn chunks_are_counted_and_what_follows_is_left() {
         let text = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: x\r\n\r\nNEXT";
         let (done, used, read, kept) = feed(Framing::Chunked, &[text]);
-        assert_eq!((done, used, read, kept), (Ok(true), text.len() - 4, 6, b"hello!".to_vec()));
+        assert_eq!(
+            (done, used, read, kept),
+            (Ok(true), text.len() - 4, 6, b"hello!".to_vec())
+        );
     }
 
     #[test]
     fn bad_chunks_are_refused() {
-        for text in ["\r\n", "g\r\n", "5\nhello", "5\r\nhelloX", "-1\r\n", "1000000000000000\r\n", "5\r\nhello\n0\r\n", "0\r\n\n"] {
+        for text in [
+            "\r\n",
+            "g\r\n",
+            "5\nhello",
+            "5\r\nhelloX",
+            "-1\r\n",
+            "1000000000000000\r\n",
+            "5\r\nhello\n0\r\n",
+            "0\r\n\n",
+        ] {
             assert!(feed(Framing::Chunked, &[text.as_bytes()]).0.is_err(), "{text:?}");
         }
     }

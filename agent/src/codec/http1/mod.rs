@@ -45,13 +45,19 @@ pub struct Head {
 
 /// Reads a head at the start of `bytes`: `None` when it is not whole yet. `to_head`: the request was HEAD. `visit` is
 /// shown every header of a whole head, in order: name as sent, value trimmed.
-pub fn parse_head<'b>(bytes: &'b [u8], to_head: bool, mut visit: impl FnMut(&'b str, &'b [u8])) -> Result<Option<Head>, Malformed> {
+pub fn parse_head<'b>(
+    bytes: &'b [u8],
+    to_head: bool,
+    mut visit: impl FnMut(&'b str, &'b [u8]),
+) -> Result<Option<Head>, Malformed> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_LIMIT];
     let mut answer = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
     let length = match parsed {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() >= HEAD_LIMIT => return Err(Malformed("the answer's head is larger than 64 KiB")),
+        Ok(httparse::Status::Partial) if bytes.len() >= HEAD_LIMIT => {
+            return Err(Malformed("the answer's head is larger than 64 KiB"));
+        }
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Malformed("the answer has more than 256 headers")),
         Err(_) => return Err(Malformed("the answer is not HTTP/1.1")),
@@ -73,7 +79,9 @@ pub fn parse_head<'b>(bytes: &'b [u8], to_head: bool, mut visit: impl FnMut(&'b 
                     keep |= word.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if header.name.eq_ignore_ascii_case("content-length") => lengths = Some(one_length(header.value, lengths)?),
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                lengths = Some(one_length(header.value, lengths)?)
+            }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 if chunked.is_some() || !header.value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
                     return Err(Malformed("a transfer-encoding other than chunked"));
@@ -93,7 +101,12 @@ pub fn parse_head<'b>(bytes: &'b [u8], to_head: bool, mut visit: impl FnMut(&'b 
         (None, None) => Framing::UntilClose,
     };
     let persistent = if version == 0 { keep && !close } else { !close };
-    Ok(Some(Head { status, length, framing, keep_alive: persistent && framing != Framing::UntilClose }))
+    Ok(Some(Head {
+        status,
+        length,
+        framing,
+        keep_alive: persistent && framing != Framing::UntilClose,
+    }))
 }
 
 /// A content-length that repeats the same number (RFC 9110, section 8.6) is taken, anything else not.
@@ -127,7 +140,12 @@ pub struct RequestLine<'a> {
 
 /// Head and body as one run of bytes, for one write. `Content-Length` stands where there is a body, and as 0 where a
 /// POST, PUT or PATCH has none; `Accept: */*` where the headers have none.
-pub fn request(line: &RequestLine<'_>, headers: &[(String, String)], cookie: Option<&str>, body: Option<&[u8]>) -> Vec<u8> {
+pub fn request(
+    line: &RequestLine<'_>,
+    headers: &[(String, String)],
+    cookie: Option<&str>,
+    body: Option<&[u8]>,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + body.map_or(0, <[u8]>::len));
     for part in [line.method, " ", line.path, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
@@ -176,20 +194,50 @@ mod tests {
     fn framing_follows_the_rules() {
         let cases = [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Framing::Length(5), true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\nConnection: x, Close\r\n\r\n", Framing::Length(5), false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n", Framing::Chunked, true),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\nConnection: x, Close\r\n\r\n",
+                Framing::Length(5),
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                Framing::Chunked,
+                true,
+            ),
             ("HTTP/1.1 200 OK\r\n\r\n", Framing::UntilClose, false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", Framing::Length(1), false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n", Framing::Length(1), true),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n",
+                Framing::Length(1),
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n",
+                Framing::Length(1),
+                true,
+            ),
             ("HTTP/1.1 204 No Content\r\n\r\n", Framing::Empty, true),
-            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", Framing::Empty, true),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+                Framing::Empty,
+                true,
+            ),
             ("HTTP/1.1 100 Continue\r\n\r\n", Framing::Empty, true),
         ];
         for (text, framing, keep_alive) in cases {
             let head = head(text).unwrap().unwrap();
-            assert_eq!((head.framing, head.keep_alive, head.length), (framing, keep_alive, text.len()), "{text}");
+            assert_eq!(
+                (head.framing, head.keep_alive, head.length),
+                (framing, keep_alive, text.len()),
+                "{text}"
+            );
         }
-        assert_eq!(parse_head(cases[0].0.as_bytes(), true, |_, _| {}).unwrap().unwrap().framing, Framing::Empty);
+        assert_eq!(
+            parse_head(cases[0].0.as_bytes(), true, |_, _| {})
+                .unwrap()
+                .unwrap()
+                .framing,
+            Framing::Empty
+        );
     }
 
     #[test]
@@ -210,12 +258,23 @@ mod tests {
             assert!(head(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n")).is_err(), "{lines}");
         }
         assert!(head(&format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(HEAD_LIMIT))).is_err());
-        assert!(head(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(HEADERS_LIMIT + 1))).is_err());
+        assert!(
+            head(&format!(
+                "HTTP/1.1 200 OK\r\n{}\r\n",
+                "A: b\r\n".repeat(HEADERS_LIMIT + 1)
+            ))
+            .is_err()
+        );
     }
 
     #[test]
     fn a_request_is_one_run_of_bytes() {
-        let line = RequestLine { method: "POST", path: "/a?b", authority: "h:1", close: true };
+        let line = RequestLine {
+            method: "POST",
+            path: "/a?b",
+            authority: "h:1",
+            close: true,
+        };
         let headers = [("X-A".to_owned(), "1\r\nEvil: 2".to_owned())];
         let bytes = request(&line, &headers, Some("a=b"), Some(b"hi"));
         let text = "POST /a?b HTTP/1.1\r\nHost: h:1\r\nX-A: 1Evil: 2\r\nAccept: */*\r\nCookie: a=b\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
