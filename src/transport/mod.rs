@@ -10,6 +10,7 @@ pub mod stream;
 
 use crate::fleet::host::Host;
 pub use local::{Local, LocalError};
+pub(crate) use ssh_failure::plain;
 pub use ssh::{Ssh, SshError};
 pub use stream::Stream;
 
