@@ -24,6 +24,8 @@ pub mod run;
 #[cfg(feature = "engines")]
 pub mod serve;
 #[cfg(feature = "engines")]
+pub mod timer;
+#[cfg(feature = "engines")]
 pub mod trace;
 #[cfg(feature = "engines")]
 pub mod worker;

@@ -1,1 +1,3 @@
 //! The operations of each protocol, made of `net` and `codec`. No pacing, no recording.
+
+pub mod http;

@@ -11,7 +11,7 @@ use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::{Share, Target};
 use source::Sources;
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +77,25 @@ impl Dialer {
             .first()
             .is_none_or(IpAddr::is_ipv4);
         self.sources.next(wants_v4)
+    }
+
+    /// The address that the host's routes choose towards the target. Sends nothing: a connected datagram socket knows it.
+    pub fn route(&self, target: u16) -> IpAddr {
+        let endpoint = &self.targets[usize::from(target)];
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let Some(address) = endpoint.addresses.first() else {
+            return unknown;
+        };
+        let any = if address.is_ipv4() {
+            unknown
+        } else {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        };
+        let local = UdpSocket::bind((any, 0)).and_then(|socket| {
+            socket.connect((*address, endpoint.target.port))?;
+            socket.local_addr()
+        });
+        local.map_or(unknown, |local| local.ip())
     }
 
     /// The time limit of a connect, name to handshake.
