@@ -76,8 +76,7 @@ fn main() {
         }
         None => build_agent(),
     };
-    let raw = std::fs::read(&file)
-        .unwrap_or_else(|error| panic!("cannot read the agent {}: {error}", file.display()));
+    let raw = std::fs::read(&file).unwrap_or_else(|error| panic!("cannot read the agent {}: {error}", file.display()));
     embed(&raw);
 }
 
@@ -152,12 +151,8 @@ fn embed(raw: &[u8]) {
     let mut gz = GzBuilder::new().write(Vec::new(), Compression::best());
     gz.write_all(raw).expect("a vector takes every byte");
     let gz = gz.finish().expect("a vector takes every byte");
-    std::fs::write(&out, gz)
-        .unwrap_or_else(|error| panic!("cannot write {}: {error}", out.display()));
-    let digest: String = Sha256::digest(raw)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    std::fs::write(&out, gz).unwrap_or_else(|error| panic!("cannot write {}: {error}", out.display()));
+    let digest: String = Sha256::digest(raw).iter().map(|byte| format!("{byte:02x}")).collect();
     println!("cargo:rustc-env=SWARM_AGENT_SHA256={digest}");
     println!("cargo:rustc-env=SWARM_AGENT_LENGTH={}", raw.len());
     println!("cargo:rustc-env=SWARM_AGENT_ARCH={}", architecture(raw));

@@ -27,9 +27,7 @@ fn main() {
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(folder).expect("the source folder of this crate can be listed");
     for entry in entries {
-        let path = entry
-            .expect("an entry of the source folder can be read")
-            .path();
+        let path = entry.expect("an entry of the source folder can be read").path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|ending| ending == "rs") {

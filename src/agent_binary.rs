@@ -151,10 +151,7 @@ mod tests {
             format!("x86_64={}", file.path().display()),
         ];
         let binaries = AgentBinaries::with_overrides(&typed).unwrap();
-        assert_eq!(
-            binaries.for_arch("x86_64").unwrap().raw().unwrap(),
-            b"another agent"
-        );
+        assert_eq!(binaries.for_arch("x86_64").unwrap().raw().unwrap(), b"another agent");
         assert_eq!(binaries.arches().collect::<Vec<_>>(), ["aarch64", "x86_64"]);
         assert_eq!(binaries.for_arch("riscv64"), None);
     }
@@ -163,10 +160,7 @@ mod tests {
     fn a_malformed_override_is_refused() {
         for typed in ["x86_64", "=file", "x86_64=", "a b=file"] {
             assert!(
-                matches!(
-                    AgentBinaries::with_overrides(&[typed]),
-                    Err(AgentBinaryError::Form(_))
-                ),
+                matches!(AgentBinaries::with_overrides(&[typed]), Err(AgentBinaryError::Form(_))),
                 "{typed}"
             );
         }

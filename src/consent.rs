@@ -42,9 +42,7 @@ pub fn is_free(address: IpAddr) -> bool {
 pub fn names_to_ask(approaches: &[Approach]) -> Vec<String> {
     let asked: BTreeSet<String> = approaches
         .iter()
-        .filter(|approach| {
-            approach.addresses.is_empty() || !approach.addresses.iter().copied().all(is_free)
-        })
+        .filter(|approach| approach.addresses.is_empty() || !approach.addresses.iter().copied().all(is_free))
         .map(|approach| plain(&approach.host))
         .collect();
     asked.into_iter().collect()
@@ -158,14 +156,8 @@ mod tests {
     fn decisions() {
         let public = [approach("a.example", &["203.0.113.9"])];
         let names = vec!["a.example".to_string()];
-        assert_eq!(
-            decide(&[approach("l", &["127.0.0.1"])], false, false),
-            Decision::Free
-        );
-        assert_eq!(
-            decide(&public, true, false),
-            Decision::ByFlag(names.clone())
-        );
+        assert_eq!(decide(&[approach("l", &["127.0.0.1"])], false, false), Decision::Free);
+        assert_eq!(decide(&public, true, false), Decision::ByFlag(names.clone()));
         assert_eq!(decide(&public, false, true), Decision::Ask(names));
         let Decision::Refuse(text) = decide(&public, false, false) else {
             panic!("must refuse")
@@ -186,8 +178,7 @@ mod tests {
         assert!(!agrees("yes", &[]));
         let text = prompt("target   x", &names);
         assert!(
-            text.starts_with("target   x\n\n")
-                && text.ends_with("Type a.example b.example to start: "),
+            text.starts_with("target   x\n\n") && text.ends_with("Type a.example b.example to start: "),
             "{text}"
         );
     }

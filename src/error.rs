@@ -119,10 +119,7 @@ impl Exit {
             Exit::Usage,
         ];
         let held: Vec<Exit> = several.into_iter().collect();
-        ORDER
-            .into_iter()
-            .find(|exit| held.contains(exit))
-            .unwrap_or(Exit::Ok)
+        ORDER.into_iter().find(|exit| held.contains(exit)).unwrap_or(Exit::Ok)
     }
 }
 
@@ -158,10 +155,7 @@ mod tests {
             }
         }
         assert_eq!(Exit::foremost([]), Exit::Ok);
-        assert_eq!(
-            Exit::foremost([Exit::Failed, Exit::Unexpected]),
-            Exit::Failed
-        );
+        assert_eq!(Exit::foremost([Exit::Failed, Exit::Unexpected]), Exit::Failed);
     }
 
     #[test]
@@ -171,10 +165,7 @@ mod tests {
             source: std::io::Error::other("disk full"),
         };
         assert_eq!(error.chain(), "cannot write r.json: disk full");
-        assert_eq!(
-            Error::Hosts("line 3: no user".into()).chain(),
-            "hosts: line 3: no user"
-        );
+        assert_eq!(Error::Hosts("line 3: no user".into()).chain(), "hosts: line 3: no user");
         assert_eq!(Error::Unexpected("odd".into()).chain(), "odd");
         assert_eq!(Error::Hosts("x".into()).exit().code(), 2);
     }

@@ -3,6 +3,7 @@
 
 use crate::clock::now_ns;
 use crate::transport::Stream;
+use crate::transport::stream::Held;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -58,9 +59,7 @@ pub enum LinkError {
         last_words: String,
     },
     /// It is another build.
-    #[error(
-        "the agent there is another build ({theirs}, this is {BUILD_ID}): remove it, or let swarm send its own"
-    )]
+    #[error("the agent there is another build ({theirs}, this is {BUILD_ID}): remove it, or let swarm send its own")]
     Foreign {
         /// Its build.
         theirs: String,
@@ -106,41 +105,55 @@ pub async fn start(
         input,
         mut output,
         errors,
+        held,
     } = stream;
     let last_words = LastWords::default();
     tasks.spawn(listen(errors, Arc::clone(&last_words)));
     let mut inbox = Inbox::default();
     let greeted = tokio::time::timeout(GREETING, greet(&mut output, nonce, &mut inbox)).await;
-    let said = || {
-        String::from_utf8_lossy(&last_words.lock().expect("no holder of this lock panics"))
-            .into_owned()
-    };
-    let hello = match greeted {
-        Err(_) => return Err(LinkError::Silent { last_words: said() }),
-        Ok(Err(LinkError::Ended { .. })) => {
-            // its last words may still be on their way
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            return Err(LinkError::Ended { last_words: said() });
+    let hello = match judge(greeted.ok(), &last_words).await {
+        Ok(hello) => hello,
+        Err(error) => {
+            // the end of its input is what ends an agent
+            drop(input);
+            held.end().await;
+            return Err(error);
         }
-        Ok(hello) => hello?,
     };
-    if hello.build != BUILD_ID {
-        return Err(LinkError::Foreign {
-            theirs: hello.build.chars().take(40).collect(),
-        });
-    }
     let (orders, ordered) = mpsc::unbounded_channel();
     let pings = Pings::default();
     tasks.spawn(write(input, ordered, Arc::clone(&pings)));
-    tasks.spawn(read(output, inbox, pings, last_words, events));
+    let life = Life {
+        pings,
+        last_words,
+        events,
+        held,
+    };
+    tasks.spawn(life.read(output, inbox));
     Ok((LinkHandle { orders }, hello))
 }
 
-async fn greet(
-    output: &mut (impl AsyncRead + Unpin),
-    nonce: &str,
-    inbox: &mut Inbox,
+/// What the greeting came to; `None`: it did not come in time.
+async fn judge(
+    greeted: Option<Result<Box<Hello>, LinkError>>,
+    last_words: &LastWords,
 ) -> Result<Box<Hello>, LinkError> {
+    let said = || String::from_utf8_lossy(&last_words.lock().expect("no holder of this lock panics")).into_owned();
+    match greeted {
+        None => Err(LinkError::Silent { last_words: said() }),
+        Some(Err(LinkError::Ended { .. })) => {
+            // its last words may still be on their way
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Err(LinkError::Ended { last_words: said() })
+        }
+        Some(Ok(hello)) if hello.build != BUILD_ID => Err(LinkError::Foreign {
+            theirs: hello.build.chars().take(40).collect(),
+        }),
+        Some(other) => other,
+    }
+}
+
+async fn greet(output: &mut (impl AsyncRead + Unpin), nonce: &str, inbox: &mut Inbox) -> Result<Box<Hello>, LinkError> {
     let magic = format!("{MAGIC}{nonce}\n").into_bytes();
     let mut seen = Vec::new();
     let mut buffer = [0u8; 4096];
@@ -166,15 +179,11 @@ async fn greet(
         match inbox.next_message::<FromAgent>() {
             Ok(Some(FromAgent::Hello(hello))) => return Ok(hello),
             Ok(Some(_)) => {
-                return Err(LinkError::Protocol(
-                    "its first message is no hello".to_owned(),
-                ));
+                return Err(LinkError::Protocol("its first message is no hello".to_owned()));
             }
             // another build may well have another encoding
             Err(error) => {
-                return Err(LinkError::Protocol(format!(
-                    "{error}; it may be another build"
-                )));
+                return Err(LinkError::Protocol(format!("{error}; it may be another build")));
             }
             Ok(None) => {}
         }
@@ -198,11 +207,7 @@ async fn listen(mut errors: impl AsyncRead + Unpin, last_words: LastWords) {
     }
 }
 
-async fn write(
-    mut input: impl AsyncWrite + Unpin,
-    mut ordered: mpsc::UnboundedReceiver<ToAgent>,
-    pings: Pings,
-) {
+async fn write(mut input: impl AsyncWrite + Unpin, mut ordered: mpsc::UnboundedReceiver<ToAgent>, pings: Pings) {
     let mut outbox = Outbox::default();
     loop {
         // closing the input when the handle is gone is what ends the agent
@@ -243,31 +248,34 @@ async fn write(
     let _ = input.shutdown().await;
 }
 
-async fn read(
-    mut output: impl AsyncRead + Unpin,
-    mut inbox: Inbox,
+/// What the reading half of a link holds.
+struct Life {
     pings: Pings,
     last_words: LastWords,
     events: mpsc::UnboundedSender<LinkEvent>,
-) {
-    let mut buffer = vec![0u8; 64 * 1024];
-    let why = loop {
-        let received = now_ns();
-        match deliver(&mut inbox, received, &pings, &events) {
-            Ok(()) => {}
-            Err(why) => break why,
-        }
-        match output.read(&mut buffer).await {
-            Ok(0) => break "the agent's connection ended".to_owned(),
-            Ok(n) => inbox.feed(&buffer[..n]),
-            Err(error) => break format!("the agent's connection broke: {error}"),
-        }
-    };
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let last = String::from_utf8_lossy(&last_words.lock().expect("no holder of this lock panics"))
-        .into_owned();
-    // a conductor that is gone asks no more
-    let _ = events.send(LinkEvent::Closed(format!("{why}{}", words(&last))));
+    held: Held,
+}
+
+impl Life {
+    async fn read(self, mut output: impl AsyncRead + Unpin, mut inbox: Inbox) {
+        let mut buffer = vec![0u8; 64 * 1024];
+        let why = loop {
+            if let Err(why) = deliver(&mut inbox, now_ns(), &self.pings, &self.events) {
+                break why;
+            }
+            match output.read(&mut buffer).await {
+                Ok(0) => break "the agent's connection ended".to_owned(),
+                Ok(n) => inbox.feed(&buffer[..n]),
+                Err(error) => break format!("the agent's connection broke: {error}"),
+            }
+        };
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let last =
+            String::from_utf8_lossy(&self.last_words.lock().expect("no holder of this lock panics")).into_owned();
+        // a conductor that is gone asks no more
+        let _ = self.events.send(LinkEvent::Closed(format!("{why}{}", words(&last))));
+        self.held.end().await;
+    }
 }
 
 fn deliver(
@@ -286,10 +294,7 @@ fn deliver(
                 received: agent_received,
                 sent: agent_sent,
             } => {
-                let stamped = pings
-                    .lock()
-                    .expect("no holder of this lock panics")
-                    .remove(&seq);
+                let stamped = pings.lock().expect("no holder of this lock panics").remove(&seq);
                 let Some((sent, queued)) = stamped else {
                     return Err("the agent answered a ping that was not sent".to_owned());
                 };

@@ -222,10 +222,7 @@ impl Requirement {
 
     fn judge(&self, rows: &[(Option<String>, f64)]) -> Verdict {
         let bound = self.bound.number();
-        let failing = rows
-            .iter()
-            .filter(|(_, value)| !self.op.holds(*value, bound))
-            .count();
+        let failing = rows.iter().filter(|(_, value)| !self.op.holds(*value, bound)).count();
         let worst = rows.iter().reduce(|worst, row| {
             if self.op.worse(row.1, worst.1, bound) {
                 row
@@ -241,9 +238,7 @@ impl Requirement {
         let reason = match (failing, rows.len()) {
             (0, _) => None,
             (_, 1) => Some(format!("{} is {shown}", self.subject())),
-            (failing, all) => Some(format!(
-                "{failing} of {all} rows fail, the worst is {shown}"
-            )),
+            (failing, all) => Some(format!("{failing} of {all} rows fail, the worst is {shown}")),
         };
         Verdict {
             expr: self.expr.clone(),

@@ -39,8 +39,7 @@ pub type Environment = dyn Fn(&str) -> Option<String>;
 /// A value as meant: `@FILE` is the file's text without its last line break, `env:NAME` the variable, all else itself.
 pub fn value(typed: &str, environment: &Environment) -> Result<String, String> {
     if let Some(path) = typed.strip_prefix('@') {
-        let text =
-            String::from_utf8(file(path)?).map_err(|_| format!("{path} is not UTF-8 text"))?;
+        let text = String::from_utf8(file(path)?).map_err(|_| format!("{path} is not UTF-8 text"))?;
         return Ok(text
             .strip_suffix('\n')
             .map(|t| t.strip_suffix('\r').unwrap_or(t))
@@ -48,9 +47,7 @@ pub fn value(typed: &str, environment: &Environment) -> Result<String, String> {
             .to_string());
     }
     match typed.strip_prefix("env:") {
-        Some(name) => {
-            environment(name).ok_or_else(|| format!("env:{name}: this variable is not set"))
-        }
+        Some(name) => environment(name).ok_or_else(|| format!("env:{name}: this variable is not set")),
         None => Ok(typed.to_string()),
     }
 }
@@ -68,9 +65,7 @@ pub fn is_pointer(typed: &str) -> bool {
 
 /// A header's value as it may be shown.
 pub fn redact_header<'a>(name: &str, value: &'a str) -> &'a str {
-    let shown = SAFE_HEADERS
-        .iter()
-        .any(|safe| name.trim().eq_ignore_ascii_case(safe));
+    let shown = SAFE_HEADERS.iter().any(|safe| name.trim().eq_ignore_ascii_case(safe));
     if shown { value } else { HIDDEN }
 }
 
@@ -95,9 +90,7 @@ pub fn redact_url(url: &str) -> String {
     let mut out = match before.split_once("//") {
         Some((scheme, rest)) => {
             let end = rest.find(['/', '\\']).unwrap_or(rest.len());
-            let host = rest[..end]
-                .rsplit_once('@')
-                .map_or(&rest[..end], |(_, host)| host);
+            let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
             format!("{scheme}//{host}{}", &rest[end..])
         }
         None => before.to_string(),
@@ -175,10 +168,7 @@ pub fn redact_secret(typed: &str) -> String {
 /// The command line as the report prints it. `secrets` are values as typed and as they may be shown; a word that is
 /// one, or a flag that ends in one (`-uNAME:PASS`, `--user=NAME:PASS`), is shown the second way.
 pub fn redact_command(words: &[String], secrets: &[(String, String)]) -> String {
-    let shown: Vec<String> = words
-        .iter()
-        .map(|word| quoted(&redact_word(word, secrets)))
-        .collect();
+    let shown: Vec<String> = words.iter().map(|word| quoted(&redact_word(word, secrets))).collect();
     shown.join(" ")
 }
 
@@ -251,10 +241,7 @@ mod tests {
     #[test]
     fn urls() {
         for (typed, shown) in [
-            (
-                "https://u:p@h:8/x?token=abc&v=",
-                "https://h:8/x?token=***&v=",
-            ),
+            ("https://u:p@h:8/x?token=abc&v=", "https://h:8/x?token=***&v="),
             ("https://u:p@ss@h/x@y", "https://h/x@y"),
             ("3=wss://u@h?abc", "3=wss://h?***"),
             ("/cb?code=1&state=2#frag", "/cb?code=***&state=***#***"),

@@ -13,10 +13,7 @@ pub fn owned(ranges: &[SourceRange], hello: &Hello) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = Vec::new();
     for range in ranges {
         let more: Vec<IpAddr> = match range {
-            SourceRange::One(address) => owns(hello, *address)
-                .then_some(*address)
-                .into_iter()
-                .collect(),
+            SourceRange::One(address) => owns(hello, *address).then_some(*address).into_iter().collect(),
             SourceRange::Net(net) => inside(hello, |address| net.contains(&address), net.hosts()),
             SourceRange::Range(first, last) => inside(
                 hello,
@@ -45,11 +42,7 @@ fn owns(hello: &Hello, address: IpAddr) -> bool {
 }
 
 /// The host's own addresses that the range holds, in the range's order for loopback ones, which are all ours.
-fn inside(
-    hello: &Hello,
-    holds: impl Fn(IpAddr) -> bool,
-    all: impl Iterator<Item = IpAddr>,
-) -> Vec<IpAddr> {
+fn inside(hello: &Hello, holds: impl Fn(IpAddr) -> bool, all: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut own: Vec<IpAddr> = hello
         .interfaces
         .iter()
@@ -125,10 +118,7 @@ mod tests {
                 vec!["127.0.0.9", "127.0.0.10"],
             ),
             (SourceRange::One("10.0.0.6".parse().unwrap()), vec![]),
-            (
-                SourceRange::Interface("eth0".into()),
-                vec!["10.0.0.5", "10.0.0.9"],
-            ),
+            (SourceRange::Interface("eth0".into()), vec!["10.0.0.5", "10.0.0.9"]),
         ];
         for (range, expected) in table {
             assert_eq!(

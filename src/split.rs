@@ -77,10 +77,7 @@ pub fn split(plan: &Plan, hosts: &[ArmedHost]) -> Vec<Share> {
 
 /// Which numbers each host owns.
 pub fn deals(load: &Load, weights: &[u32]) -> Vec<Deal> {
-    let total: u64 = weights
-        .iter()
-        .map(|weight| u64::from((*weight).max(1)))
-        .sum();
+    let total: u64 = weights.iter().map(|weight| u64::from((*weight).max(1))).sum();
     let slots = total.min(most_slots(load)).max(1);
     let order = interleave(weights, usize::try_from(slots).unwrap_or(usize::MAX));
     let mut deals: Vec<Deal> = weights
@@ -91,9 +88,7 @@ pub fn deals(load: &Load, weights: &[u32]) -> Vec<Deal> {
         })
         .collect();
     for (slot, host) in order.into_iter().enumerate() {
-        deals[host]
-            .mine
-            .push(u32::try_from(slot).unwrap_or(u32::MAX));
+        deals[host].mine.push(u32::try_from(slot).unwrap_or(u32::MAX));
     }
     deals
 }
@@ -123,11 +118,7 @@ pub fn connections(load: &Load) -> u64 {
 pub fn requests(load: &Load) -> Option<u64> {
     match load {
         Load::Closed(closed) => closed.requests,
-        Load::Open(open) => Some(
-            open.requests
-                .unwrap_or(u64::MAX)
-                .min(pacer::hits(&open.schedule)),
-        ),
+        Load::Open(open) => Some(open.requests.unwrap_or(u64::MAX).min(pacer::hits(&open.schedule))),
         Load::Held(held) => held.requests,
     }
 }
@@ -143,10 +134,7 @@ fn most_slots(load: &Load) -> u64 {
 /// The first `slots` turns of a smooth weighted round robin: each turn every host gains its weight, the one with the
 /// most (the first of equals) takes the turn and pays the sum of the weights.
 fn interleave(weights: &[u32], slots: usize) -> Vec<usize> {
-    let total: i64 = weights
-        .iter()
-        .map(|weight| i64::from((*weight).max(1)))
-        .sum();
+    let total: i64 = weights.iter().map(|weight| i64::from((*weight).max(1))).sum();
     let mut credit = vec![0_i64; weights.len()];
     let mut order = Vec::with_capacity(slots.min(1 << 20));
     while order.len() < slots && !weights.is_empty() {
@@ -232,11 +220,7 @@ mod tests {
         assert_eq!(cut.iter().filter(|p| p.is_idle()).count(), 6);
         assert_eq!(cut.iter().map(|p| p.connections).sum::<u64>(), 50);
         // clients are held whether or not a message falls to them
-        assert!(
-            portions(&held(50, Some(2)), &[1; 8])
-                .iter()
-                .all(|p| !p.is_idle())
-        );
+        assert!(portions(&held(50, Some(2)), &[1; 8]).iter().all(|p| !p.is_idle()));
     }
 
     #[test]

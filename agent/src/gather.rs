@@ -57,18 +57,11 @@ impl Gather {
     /// Takes a handover and returns the intervals that are whole now: every thread has cut it or is done.
     pub fn take(&mut self, thread: usize, handover: Handover) -> Vec<Gathered> {
         match handover {
-            Handover::Cut { at_us, recording } => {
-                self.threads[thread].cuts.push_back((at_us, recording))
-            }
-            Handover::Done { whole, ended_us } => {
-                self.threads[thread].done = Some((whole, ended_us))
-            }
+            Handover::Cut { at_us, recording } => self.threads[thread].cuts.push_back((at_us, recording)),
+            Handover::Done { whole, ended_us } => self.threads[thread].done = Some((whole, ended_us)),
         }
         let mut ready = Vec::new();
-        while self
-            .threads
-            .iter()
-            .all(|t| !t.cuts.is_empty() || t.done.is_some())
+        while self.threads.iter().all(|t| !t.cuts.is_empty() || t.done.is_some())
             && self.threads.iter().any(|t| !t.cuts.is_empty())
         {
             ready.push(self.interval());
@@ -81,10 +74,7 @@ impl Gather {
         let done: Option<Vec<_>> = self.threads.iter().map(|t| t.done.as_ref()).collect();
         let done = done?;
         let parts: Vec<Recording> = done.iter().map(|(whole, _)| whole.clone()).collect();
-        Some((
-            add_up(&parts),
-            done.iter().map(|(_, ended)| *ended).max().unwrap_or(0),
-        ))
+        Some((add_up(&parts), done.iter().map(|(_, ended)| *ended).max().unwrap_or(0)))
     }
 
     /// Sequence number of the last interval.
@@ -135,11 +125,7 @@ mod tests {
         assert!(gather.take(0, cut(1_000_000, 5)).is_empty());
         let first = gather.take(1, cut(1_000_100, 7));
         assert_eq!(
-            (
-                first[0].seq,
-                first[0].at_us,
-                first[0].recording.counts.tally.requests
-            ),
+            (first[0].seq, first[0].at_us, first[0].recording.counts.tally.requests),
             (0, 1_000_100, 12)
         );
         assert!(gather.take(0, cut(1_200_000, 6)).is_empty());
@@ -154,20 +140,9 @@ mod tests {
                 )
                 .is_empty()
         );
+        assert_eq!(gather.take(1, cut(2_000_000, 9))[0].recording.counts.tally.requests, 15);
         assert_eq!(
-            gather.take(1, cut(2_000_000, 9))[0]
-                .recording
-                .counts
-                .tally
-                .requests,
-            15
-        );
-        assert_eq!(
-            gather.take(1, cut(3_000_000, 10))[0]
-                .recording
-                .counts
-                .tally
-                .requests,
+            gather.take(1, cut(3_000_000, 10))[0].recording.counts.tally.requests,
             16
         );
         assert!(gather.whole().is_none());

@@ -35,9 +35,7 @@ fn raise_files() -> u64 {
 
 fn memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     line.split_whitespace()
         .nth(1)?
         .parse::<u64>()
@@ -100,10 +98,7 @@ impl CpuTicks {
 
     /// Shares of busy and stolen time since `before`, 0 to 1.
     pub fn since(&self, before: &Self) -> Option<(f32, f32)> {
-        let whole = self
-            .whole
-            .checked_sub(before.whole)
-            .filter(|ticks| *ticks > 0)? as f32;
+        let whole = self.whole.checked_sub(before.whole).filter(|ticks| *ticks > 0)? as f32;
         Some((
             (self.busy.saturating_sub(before.busy)) as f32 / whole,
             (self.steal.saturating_sub(before.steal)) as f32 / whole,

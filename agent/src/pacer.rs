@@ -76,9 +76,7 @@ pub fn spans(level: &Level, n: u64) -> Vec<Span> {
     match level {
         Level::Ramp { count, .. } if n >= *count => Vec::new(),
         Level::Ramp { rate: None, .. } => vec![Span { from: 0, to: None }],
-        Level::Ramp {
-            rate: Some(rate), ..
-        } => {
+        Level::Ramp { rate: Some(rate), .. } => {
             let from = u128::from(n) * (HIT / 2) / u128::from((*rate).max(1));
             vec![Span {
                 from: u64::try_from(from).unwrap_or(u64::MAX),
@@ -101,10 +99,7 @@ fn level_spans(stages: &[Stage], n: u64) -> Vec<Span> {
         let open = spans.last().is_some_and(|span| span.to.is_none());
         let (above_first, above_last) = (stage.from > n, stage.to > n);
         if !open && above_first {
-            spans.push(Span {
-                from: begin,
-                to: None,
-            });
+            spans.push(Span { from: begin, to: None });
         } else if open
             && !above_first
             && let Some(span) = spans.last_mut()
@@ -153,12 +148,7 @@ mod tests {
     fn a_plateau_spaces_hits_evenly() {
         let plateau = schedule(&[(10, 4, 4)]);
         assert_eq!(hits(&plateau), 40);
-        for (n, at) in [
-            (0, 0),
-            (1, SECOND / 4),
-            (4, SECOND),
-            (39, 9 * SECOND + 3 * SECOND / 4),
-        ] {
+        for (n, at) in [(0, 0), (1, SECOND / 4), (4, SECOND), (39, 9 * SECOND + 3 * SECOND / 4)] {
             assert_eq!(due(&plateau, n), Some(at), "hit {n}");
         }
         assert_eq!(due(&plateau, 40), None);

@@ -13,11 +13,7 @@ const PLAIN: u64 = 12 * 1024;
 const TLS: u64 = 28 * 1024;
 
 /// Checks the share against the host. `resolved` are the addresses of each target.
-pub fn check(
-    share: &Share,
-    hello: &Hello,
-    resolved: &[Vec<IpAddr>],
-) -> Result<Vec<String>, String> {
+pub fn check(share: &Share, hello: &Hello, resolved: &[Vec<IpAddr>]) -> Result<Vec<String>, String> {
     let connections = connections(share);
     files(share, hello, connections)?;
     memory(share, hello, connections)?;
@@ -25,9 +21,7 @@ pub fn check(
     ports(share, hello, connections, resolved)?;
     let mut warnings = Vec::new();
     if connections == 0 {
-        warnings.push(
-            "this host has nothing to do: the plan has fewer connections than hosts".to_owned(),
-        );
+        warnings.push("this host has nothing to do: the plan has fewer connections than hosts".to_owned());
     }
     Ok(warnings)
 }
@@ -89,12 +83,7 @@ fn sources(sources: &[IpAddr]) -> Result<(), String> {
     Ok(())
 }
 
-fn ports(
-    share: &Share,
-    hello: &Hello,
-    connections: u64,
-    resolved: &[Vec<IpAddr>],
-) -> Result<(), String> {
+fn ports(share: &Share, hello: &Hello, connections: u64, resolved: &[Vec<IpAddr>]) -> Result<(), String> {
     let (first, last) = hello.ports;
     let range = u64::from(last.saturating_sub(first)) + 1;
     // ports are free per pair of source and target address; the busiest target takes all in the worst case
@@ -200,8 +189,7 @@ mod tests {
         )
         .unwrap_err();
         assert!(
-            refused.contains("needs 101 local ports and has 100")
-                && refused.contains("--source-ips"),
+            refused.contains("needs 101 local ports and has 100") && refused.contains("--source-ips"),
             "{refused}"
         );
     }

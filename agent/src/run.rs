@@ -46,11 +46,7 @@ pub struct Run {
 
 impl Run {
     /// Starts the threads; they wait for `start`. Intervals and the final report go to `events`.
-    pub fn launch(
-        armed: &Armed,
-        start: Instant,
-        events: mpsc::UnboundedSender<FromAgent>,
-    ) -> std::io::Result<Self> {
+    pub fn launch(armed: &Armed, start: Instant, events: mpsc::UnboundedSender<FromAgent>) -> std::io::Result<Self> {
         let (phase, watching) = watch::channel(Phase::Running);
         let (hand, handed) = mpsc::unbounded_channel();
         let claimed = Arc::new(AtomicU64::new(0));
@@ -129,15 +125,10 @@ impl Seat {
     }
 
     async fn load(self) {
-        let without_messages =
-            matches!(&self.share.load, Load::Held(held) if held.cadence.is_none());
+        let without_messages = matches!(&self.share.load, Load::Held(held) if held.cadence.is_none());
         let offset = (self.share.host_index as usize).wrapping_mul(7) + self.index as usize;
         let worker = Rc::new(Worker {
-            recorder: RefCell::new(Recorder::new(
-                self.start,
-                without_messages,
-                self.share.targets.len(),
-            )),
+            recorder: RefCell::new(Recorder::new(self.start, without_messages, self.share.targets.len())),
             dialer: Dialer::new(&self.share, &self.resolved, self.tls.clone(), offset),
             share: Arc::clone(&self.share),
             index: self.index,
@@ -235,9 +226,7 @@ async fn gather(
             let _ = events.send(FromAgent::Interval(Box::new(interval)));
         }
         if let Some((whole, ended_us)) = gather.whole() {
-            let cpu = CpuTicks::read()
-                .zip(first)
-                .and_then(|(now, first)| now.since(&first));
+            let cpu = CpuTicks::read().zip(first).and_then(|(now, first)| now.since(&first));
             let report = Report {
                 last_seq: gather.last_seq(),
                 start_offset: whole.first.map(|(offset, _)| offset),

@@ -40,11 +40,7 @@ impl std::fmt::Display for ServeError {
         match self {
             Self::Io(error) => write!(f, "the link to the controller broke: {error}"),
             Self::Frame(error) => write!(f, "the controller sent {error}"),
-            Self::Silence(time) => write!(
-                f,
-                "nothing heard from the controller for {} s",
-                time.as_secs()
-            ),
+            Self::Silence(time) => write!(f, "nothing heard from the controller for {} s", time.as_secs()),
         }
     }
 }
@@ -59,9 +55,7 @@ impl From<io::Error> for ServeError {
 
 /// Serves one controller on standard input and output until it says bye or goes.
 pub fn serve(nonce: &str) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let mut agent = Agent::new()?;
         agent.greet(nonce).await?;
@@ -120,8 +114,7 @@ impl Agent {
     }
 
     async fn greet(&mut self, nonce: &str) -> Result<(), ServeError> {
-        self.writing
-            .extend_from_slice(format!("{MAGIC}{nonce}\n").as_bytes());
+        self.writing.extend_from_slice(format!("{MAGIC}{nonce}\n").as_bytes());
         let hello = FromAgent::Hello(Box::new(self.hello.clone()));
         self.outbox.data(&hello).map_err(ServeError::Frame)
     }
@@ -174,8 +167,7 @@ impl Agent {
                 self.outbox.control(&pong).map_err(ServeError::Frame)?;
             }
             ToAgent::Share(share) => {
-                self.silence =
-                    Duration::from_nanos(share.limits.silence).max(Duration::from_secs(1));
+                self.silence = Duration::from_nanos(share.limits.silence).max(Duration::from_secs(1));
                 self.armed = None;
                 tokio::spawn(arm(*share, self.hello.clone(), self.events.clone()));
             }
@@ -250,9 +242,7 @@ async fn ready(share: Share, hello: &Hello) -> Result<(Armed, message::Armed), S
 
 /// One thread a core; no more than there are connections, and one for clients that are only held.
 fn threads(share: &Share, hello: &Hello) -> u32 {
-    let connections = u32::try_from(preflight::connections(share))
-        .unwrap_or(u32::MAX)
-        .max(1);
+    let connections = u32::try_from(preflight::connections(share)).unwrap_or(u32::MAX).max(1);
     let idle = matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_)) if held.cadence.is_none());
     if idle && connections < 2000 {
         1
@@ -271,9 +261,7 @@ fn non_blocking(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 async fn read_some(input: &AsyncFd<OwnedFd>, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         let mut ready = input.readable().await?;
-        if let Ok(done) =
-            ready.try_io(|fd| rustix::io::read(fd, &mut *buffer).map_err(io::Error::from))
-        {
+        if let Ok(done) = ready.try_io(|fd| rustix::io::read(fd, &mut *buffer).map_err(io::Error::from)) {
             return done;
         }
     }

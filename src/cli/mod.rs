@@ -74,9 +74,7 @@ pub enum Parsed {
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage> {
     let command = Cli::command().mut_subcommand("attack", attack::later::declare);
     let read = command.try_get_matches_from(words).and_then(|matches| {
-        let later = matches
-            .subcommand_matches("attack")
-            .and_then(attack::later::first);
+        let later = matches.subcommand_matches("attack").and_then(attack::later::first);
         Ok((Cli::from_arg_matches(&matches)?, later))
     });
     match read {
@@ -86,10 +84,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
         Err(error) => {
             let text = error.render().to_string();
             Err(Usage(
-                text.strip_prefix("error: ")
-                    .unwrap_or(&text)
-                    .trim_end()
-                    .to_string(),
+                text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_string(),
             ))
         }
     }
@@ -100,11 +95,7 @@ mod tests {
     use super::*;
 
     fn read(line: &[&str]) -> Result<Parsed, Usage> {
-        parse(
-            std::iter::once("swarm")
-                .chain(line.iter().copied())
-                .map(OsString::from),
-        )
+        parse(std::iter::once("swarm").chain(line.iter().copied()).map(OsString::from))
     }
 
     #[test]

@@ -45,10 +45,7 @@ pub fn preview(plan: &Plan, crew: &Crew, notes: &[(String, String)]) -> String {
             .map(|r| requirement(&r.expr, &r.subject()))
             .collect(),
     ));
-    lines.extend(labelled(
-        "note",
-        notes.iter().map(|(_, text)| text.clone()).collect(),
-    ));
+    lines.extend(labelled("note", notes.iter().map(|(_, text)| text.clone()).collect()));
     lines.join("\n") + "\n"
 }
 
@@ -86,14 +83,9 @@ fn targets(plan: &Plan) -> Vec<String> {
         [one] => vec![format!("{}{}  {how}", one.url, redirected(one))],
         several => {
             let all: u64 = several.iter().map(|target| u64::from(target.weight)).sum();
-            let each = several.iter().map(|target| {
-                format!(
-                    "{} of {all}  {}{}",
-                    target.weight,
-                    target.url,
-                    redirected(target)
-                )
-            });
+            let each = several
+                .iter()
+                .map(|target| format!("{} of {all}  {}{}", target.weight, target.url, redirected(target)));
             std::iter::once(how).chain(each).collect()
         }
     }
@@ -128,10 +120,7 @@ fn engine(plan: &Plan) -> String {
                 (Some(message), false) => {
                     format!("messages of {} bytes", comma(message.len() as u64))
                 }
-                (Some(message), true) => format!(
-                    "messages of {} bytes, echo timed",
-                    comma(message.len() as u64)
-                ),
+                (Some(message), true) => format!("messages of {} bytes, echo timed", comma(message.len() as u64)),
             };
             format!("websocket, {says}, {cookies}")
         }
@@ -179,10 +168,7 @@ fn closed_loop(closed: &Closed) -> Vec<String> {
         (None, None) => "ever".into(),
     };
     vec![
-        format!(
-            "{connections}, closed loop, for {until}{}",
-            warmup(closed.warmup)
-        ),
+        format!("{connections}, closed loop, for {until}{}", warmup(closed.warmup)),
         "no due times: queueing is hidden; use -q".into(),
     ]
 }
@@ -207,8 +193,7 @@ fn held_clients(held: &Held) -> String {
             count,
             rate: Some(rate),
         } => {
-            let ramp =
-                (u128::from(*count) * 1_000_000_000_000_000).div_ceil(u128::from((*rate).max(1)));
+            let ramp = (u128::from(*count) * 1_000_000_000_000_000).div_ceil(u128::from((*rate).max(1)));
             (
                 format!("{} clients, {}", comma(*count), show_rate(*rate)),
                 u64::try_from(ramp).unwrap_or(u64::MAX),
@@ -232,23 +217,16 @@ fn held_clients(held: &Held) -> String {
             stages => format!("; messages {}", shape(stages, show_rate)),
         },
     };
-    let stop = held.requests.map_or(String::new(), |n| {
-        format!(", or after {} messages", comma(n))
-    });
-    format!(
-        "{clients}{hold}: ends after {}{stop}{says}",
-        show_duration(held.end)
-    )
+    let stop = held
+        .requests
+        .map_or(String::new(), |n| format!(", or after {} messages", comma(n)));
+    format!("{clients}{hold}: ends after {}{stop}{says}", show_duration(held.end))
 }
 
 /// `100/s for 30s, then to 500/s in 1m`.
 fn shape(stages: &[Stage], level: impl Fn(u64) -> String) -> String {
     let part = |stage: &Stage| match stage.from == stage.to {
-        true => format!(
-            "{} for {}",
-            level(stage.from),
-            show_duration(stage.duration)
-        ),
+        true => format!("{} for {}", level(stage.from), show_duration(stage.duration)),
         false => format!(
             "{} to {} in {}",
             level(stage.from),
@@ -283,12 +261,7 @@ fn shares(load: &Load, portions: &[Portion]) -> Vec<String> {
     }
     let rate = match load {
         Load::Closed(_) => None,
-        Load::Open(open) => open
-            .schedule
-            .stages
-            .iter()
-            .map(|stage| stage.from.max(stage.to))
-            .max(),
+        Load::Open(open) => open.schedule.stages.iter().map(|stage| stage.from.max(stage.to)).max(),
         Load::Held(held) => match &held.clients {
             Level::Ramp { rate, .. } => *rate,
             Level::Stages(_) => None,
@@ -308,10 +281,7 @@ fn shares(load: &Load, portions: &[Portion]) -> Vec<String> {
     let mut lines = vec![groups.iter().map(part).collect::<Vec<_>>().join(" + ")];
     let idle = portions.iter().filter(|portion| portion.is_idle()).count();
     if idle > 0 {
-        lines.push(format!(
-            "{idle} of {} hosts have nothing to do",
-            portions.len()
-        ));
+        lines.push(format!("{idle} of {} hosts have nothing to do", portions.len()));
     }
     lines
 }
@@ -349,9 +319,7 @@ fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
 fn ends(plan: &Plan, crew: &Crew) -> String {
     let grace = show_duration(plan.limits.grace);
     let time = match &plan.load {
-        Load::Closed(closed) => closed
-            .duration
-            .map(|time| time.saturating_add(closed.warmup)),
+        Load::Closed(closed) => closed.duration.map(|time| time.saturating_add(closed.warmup)),
         Load::Open(open) => Some(
             open.schedule
                 .stages

@@ -19,17 +19,13 @@ pub fn duration(text: &str) -> Result<u64, String> {
         return Err("empty: a time is written 500ms, 30s, 2m or 1h".into());
     }
     if decimal(typed).is_some() {
-        return Err(format!(
-            "{typed}s? a time needs its unit: 500ms, 30s, 2m, 1h"
-        ));
+        return Err(format!("{typed}s? a time needs its unit: 500ms, 30s, 2m, 1h"));
     }
     let wrong = || format!("`{typed}` is no time: 500ms, 30s, 2m, 1h");
     let mut rest = typed;
     let mut total = 0.0;
     while !rest.is_empty() {
-        let split = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(wrong)?;
+        let split = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let number = decimal(&rest[..split]).ok_or_else(wrong)?;
         let end = rest[split..]
             .find(|c: char| c.is_ascii_digit())
@@ -71,8 +67,7 @@ pub fn rate(text: &str) -> Result<u64, String> {
         Some((number, "h")) => (number, 3600.0),
         Some(_) => return Err(format!("`{typed}` is no rate: 500, 500/s, 6000/m, 10k")),
     };
-    let number =
-        scaled(number).ok_or_else(|| format!("`{typed}` is no rate: 500, 500/s, 6000/m, 10k"))?;
+    let number = scaled(number).ok_or_else(|| format!("`{typed}` is no rate: 500, 500/s, 6000/m, 10k"))?;
     if number / seconds > MOST {
         return Err(format!("`{typed}` is more than {}/s", comma(MOST as u64)));
     }
@@ -125,8 +120,7 @@ pub fn decimal(text: &str) -> Option<f64> {
 /// A decimal number with `k` or `M`.
 fn scaled(text: &str) -> Option<f64> {
     // multiplied as a decimal would leave 1.1k at 1100.0000000000002
-    let exact =
-        |digits: &str, factor: f64| decimal(digits).map(|n| (n * factor * 1e6).round() / 1e6);
+    let exact = |digits: &str, factor: f64| decimal(digits).map(|n| (n * factor * 1e6).round() / 1e6);
     match text.strip_suffix(['k', 'K']) {
         Some(digits) => exact(digits, 1e3),
         None => match text.strip_suffix('M') {
@@ -245,12 +239,7 @@ mod tests {
 
     #[test]
     fn counts_are_read() {
-        for (text, n) in [
-            ("500", 500),
-            ("10k", 10_000),
-            ("1M", 1_000_000),
-            ("1.1k", 1100),
-        ] {
+        for (text, n) in [("500", 500), ("10k", 10_000), ("1M", 1_000_000), ("1.1k", 1100)] {
             assert_eq!(count(text), Ok(n), "{text}");
         }
         for text in ["0", "1.5", "-3", "ten", "1G", "5000M", ""] {

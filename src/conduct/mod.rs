@@ -25,9 +25,7 @@ use swarm_agent::wire::share::{Load, Share};
 use sync::{Sync, in_agents_clock};
 use tokio::sync::mpsc;
 
-/// Between two looks around.
-const TICK: Duration = Duration::from_millis(20);
-/// Before the start a host is pinged at every tick, later at every fiftieth.
+/// Before the start a host is pinged at every tick, later at every fiftieth (a tick is about 20 ms).
 const TICKS_BETWEEN_PINGS: u64 = 50;
 /// The start lies at least this far ahead, and three of the longest round trips.
 const LEAD_NS: u64 = 150_000_000;
@@ -64,9 +62,7 @@ pub enum Until {
 #[derive(Debug, thiserror::Error)]
 pub enum ConductError {
     /// Too few hosts are left before the start.
-    #[error(
-        "{left} of {asked} hosts can take part and {needed} are needed (--min-hosts): no load was sent{reasons}"
-    )]
+    #[error("{left} of {asked} hosts can take part and {needed} are needed (--min-hosts): no load was sent{reasons}")]
     TooFew {
         /// Hosts that can.
         left: usize,
@@ -290,14 +286,9 @@ impl Conductor {
                 .map(|hello| source::owned(ranges, hello))
                 .unwrap_or_default();
             if sources.is_empty() && !ranges.is_empty() {
-                self.gone(
-                    *host,
-                    "owns none of the addresses of --source-ips".to_owned(),
-                );
+                self.gone(*host, "owns none of the addresses of --source-ips".to_owned());
                 if self.phase.at(Step::Greeted).is_empty() {
-                    return Err(ConductError::SourceUnowned(
-                        "every address named".to_owned(),
-                    ));
+                    return Err(ConductError::SourceUnowned("every address named".to_owned()));
                 }
                 return Ok(());
             }
@@ -375,18 +366,11 @@ impl Conductor {
     fn start(&mut self) {
         let now = now_ns();
         let armed = self.phase.at(Step::Armed);
-        let clocks = armed.iter().filter_map(|host| {
-            self.hosts[*host]
-                .sync
-                .clock(now)
-                .map(|clock| (*host, clock))
-        });
-        let clocks: Vec<_> = clocks.collect();
-        let longest = clocks
+        let clocks = armed
             .iter()
-            .map(|(_, clock)| clock.rtt_ns)
-            .max()
-            .unwrap_or(0);
+            .filter_map(|host| self.hosts[*host].sync.clock(now).map(|clock| (*host, clock)));
+        let clocks: Vec<_> = clocks.collect();
+        let longest = clocks.iter().map(|(_, clock)| clock.rtt_ns).max().unwrap_or(0);
         let start = now + LEAD_NS.max(longest * 3);
         for (host, clock) in clocks {
             let state = &mut self.hosts[host];
@@ -400,8 +384,7 @@ impl Conductor {
         self.start_ns = Some(start);
         self.started_at = jiff::Timestamp::now() + Duration::from_nanos(start - now);
         let grace = Duration::from_nanos(self.plan.limits.grace) + PATIENCE;
-        self.deadline_ns =
-            planned_end(&self.plan.load).map(|end| start + end + grace.as_nanos() as u64);
+        self.deadline_ns = planned_end(&self.plan.load).map(|end| start + end + grace.as_nanos() as u64);
         self.phase.start();
         self.notify(Notice::Started { hosts: armed.len() });
     }
@@ -429,16 +412,12 @@ impl Conductor {
             self.pings = self.pings.wrapping_add(1);
         }
         self.ticks += 1;
-        let silent = |state: &HostState| {
-            state.link.is_some() && now.saturating_sub(state.heard_ns) > LIFE.as_nanos() as u64
-        };
+        let silent =
+            |state: &HostState| state.link.is_some() && now.saturating_sub(state.heard_ns) > LIFE.as_nanos() as u64;
         for host in 0..self.hosts.len() {
             let step = self.phase.step(host);
             if !step.over() && silent(&self.hosts[host]) {
-                self.gone(
-                    host,
-                    format!("nothing heard from it for {} s", LIFE.as_secs()),
-                );
+                self.gone(host, format!("nothing heard from it for {} s", LIFE.as_secs()));
             }
         }
         let arming = self
@@ -446,10 +425,7 @@ impl Conductor {
             .is_some_and(|at| now.saturating_sub(at) > ARMING.as_nanos() as u64);
         if arming && !self.phase.started() {
             for host in self.phase.at(Step::Arming) {
-                self.gone(
-                    host,
-                    format!("did not get ready within {} s", ARMING.as_secs()),
-                );
+                self.gone(host, format!("did not get ready within {} s", ARMING.as_secs()));
             }
         }
         if self.deadline_ns.is_some_and(|deadline| now > deadline) {
@@ -508,11 +484,7 @@ impl Conductor {
             }
         }
         let start = self.start_ns.unwrap_or(now);
-        let hosts = self
-            .hosts
-            .drain(..)
-            .map(|state| state.outcome(now))
-            .collect();
+        let hosts = self.hosts.drain(..).map(|state| state.outcome(now)).collect();
         Outcome {
             plan: self.plan,
             started_at: self.started_at,
@@ -563,15 +535,7 @@ impl HostState {
 pub fn planned_end(load: &Load) -> Option<u64> {
     match load {
         Load::Closed(closed) => closed.duration.map(|duration| closed.warmup + duration),
-        Load::Open(open) => Some(
-            open.warmup
-                + open
-                    .schedule
-                    .stages
-                    .iter()
-                    .map(|stage| stage.duration)
-                    .sum::<u64>(),
-        ),
+        Load::Open(open) => Some(open.warmup + open.schedule.stages.iter().map(|stage| stage.duration).sum::<u64>()),
         Load::Held(held) => Some(held.end),
     }
 }

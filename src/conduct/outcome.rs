@@ -141,24 +141,15 @@ impl Progress {
             Latency::Handshake,
         ]
         .into_iter()
-        .find_map(|name| {
-            interval
-                .latency
-                .iter()
-                .find(|(n, h)| *n == name && h.count > 0)
-        })
+        .find_map(|name| interval.latency.iter().find(|(n, h)| *n == name && h.count > 0))
         .map(|(_, histogram)| histogram.clone());
         self.points.push(Point {
             at_us: interval.at_us,
             requests: (now.ok + now.failed).saturating_sub(before.ok + before.failed),
-            errors: (now.failed + now.connections.failed + now.connections.dropped).saturating_sub(
-                before.failed + before.connections.failed + before.connections.dropped,
-            ),
+            errors: (now.failed + now.connections.failed + now.connections.dropped)
+                .saturating_sub(before.failed + before.connections.failed + before.connections.dropped),
             open: now.connections.open,
-            opened: now
-                .connections
-                .opened
-                .saturating_sub(before.connections.opened),
+            opened: now.connections.opened.saturating_sub(before.connections.opened),
             messages: now.messages.sent.saturating_sub(before.messages.sent),
             latency: main.unwrap_or_default(),
         });

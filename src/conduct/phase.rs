@@ -79,9 +79,7 @@ impl Phase {
 
     /// Hosts that are at this step.
     pub fn at(&self, step: Step) -> Vec<usize> {
-        (0..self.steps.len())
-            .filter(|host| self.steps[*host] == step)
-            .collect()
+        (0..self.steps.len()).filter(|host| self.steps[*host] == step).collect()
     }
 
     /// A host came to a step. Before the start a host that goes is refused and the shares must be cut again; after it,
@@ -129,11 +127,7 @@ impl Phase {
 
     /// What is to be done now.
     pub fn next(&self) -> Next {
-        let left = self
-            .steps
-            .iter()
-            .filter(|step| **step != Step::Refused)
-            .count();
+        let left = self.steps.iter().filter(|step| **step != Step::Refused).count();
         if self.started {
             return if self.steps.iter().all(|step| step.over()) {
                 Next::Finish
@@ -203,9 +197,6 @@ mod tests {
         assert_eq!(phase.next(), Next::TooFew { left: 1 });
         let mut alone = Phase::new(1, 1);
         alone.came(0, Step::Lost);
-        assert_eq!(
-            (alone.step(0), alone.next()),
-            (Step::Refused, Next::TooFew { left: 0 })
-        );
+        assert_eq!((alone.step(0), alone.next()), (Step::Refused, Next::TooFew { left: 0 }));
     }
 }

@@ -55,8 +55,7 @@ impl Sync {
         self.count += 1;
         let better = self.best.is_none_or(|best| {
             let old = sample.received.saturating_sub(best.received) > FORGET;
-            sample.round_trip() < best.round_trip()
-                || (old && sample.round_trip() < best.round_trip() * 2)
+            sample.round_trip() < best.round_trip() || (old && sample.round_trip() < best.round_trip() * 2)
         });
         if better {
             self.best = Some(sample);
@@ -104,24 +103,11 @@ mod tests {
     #[test]
     fn the_least_round_trip_wins() {
         let mut sync = Sync::default();
-        for (there, back) in [
-            (9_000_000, 1_000_000),
-            (1_000_000, 1_000_000),
-            (5_000_000, 50_000_000),
-        ] {
-            sync.add(sample(
-                1_000_000_000,
-                there,
-                20_000,
-                back,
-                86_400_000_000_000,
-            ));
+        for (there, back) in [(9_000_000, 1_000_000), (1_000_000, 1_000_000), (5_000_000, 50_000_000)] {
+            sync.add(sample(1_000_000_000, there, 20_000, back, 86_400_000_000_000));
         }
         let clock = sync.clock(1_000_000_000).unwrap();
-        assert_eq!(
-            (clock.offset_ns, clock.rtt_ns),
-            (86_400_000_000_000, 2_000_000)
-        );
+        assert_eq!((clock.offset_ns, clock.rtt_ns), (86_400_000_000_000, 2_000_000));
         assert!(!sync.ready());
     }
 

@@ -49,9 +49,8 @@ impl Backend {
         let (layer, io) = SocketIo::new_layer();
         serve_clients(&io, name, tally);
         let router = router(name, layer);
-        let listening = Listening::start(move |stream, peer| {
-            serve_connection(stream, Source(peer.ip()), router.clone())
-        })?;
+        let listening =
+            Listening::start(move |stream, peer| serve_connection(stream, Source(peer.ip()), router.clone()))?;
         Ok(Self { io, listening })
     }
 
@@ -80,13 +79,10 @@ fn serve_clients(io: &SocketIo, name: &'static str, tally: Arc<Tally>) {
     // In a middleware, so that it stands before the client hears that it is connected and emits.
     let listen = async move |socket: SocketRef| -> Result<(), Infallible> {
         let others = Arc::clone(&counted);
-        socket.on(
-            "echo",
-            async move |argument: TryData<Value>, ack: AckSender| {
-                counted.received(name);
-                acknowledge(argument, ack);
-            },
-        );
+        socket.on("echo", async move |argument: TryData<Value>, ack: AckSender| {
+            counted.received(name);
+            acknowledge(argument, ack);
+        });
         socket.on_fallback(async move || others.received(name));
         Ok(())
     };
@@ -111,15 +107,10 @@ fn acknowledge(TryData(argument): TryData<Value>, ack: AckSender) {
 /// The backend's HTTP side: Socket.IO under `/socket.io`, a word under `/`, its name in every answer.
 fn router(name: &'static str, socketio: SocketIoLayer) -> Router {
     Router::new()
-        .route(
-            "/",
-            get(move || async move { format!("swarm demo, backend {name}\n") }),
-        )
+        .route("/", get(move || async move { format!("swarm demo, backend {name}\n") }))
         .layer(socketio)
         .layer(map_response(move |mut response: Response| async move {
-            response
-                .headers_mut()
-                .insert(X_BACKEND, HeaderValue::from_static(name));
+            response.headers_mut().insert(X_BACKEND, HeaderValue::from_static(name));
             response
         }))
 }

@@ -155,14 +155,8 @@ mod tests {
         drop(first);
 
         let counts = tally.counts();
-        assert_eq!(
-            counts.sources[&source(2)],
-            BTreeMap::from([("s1".to_owned(), 2)])
-        );
-        assert_eq!(
-            counts.sources[&source(3)],
-            BTreeMap::from([("s2".to_owned(), 1)])
-        );
+        assert_eq!(counts.sources[&source(2)], BTreeMap::from([("s1".to_owned(), 2)]));
+        assert_eq!(counts.sources[&source(3)], BTreeMap::from([("s2".to_owned(), 1)]));
         assert_eq!(
             counts.backends["s1"],
             BackendCounts {

@@ -34,11 +34,7 @@ impl Listening {
         let (listener, address) = bind()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, handle, stop.clone(), tasks.clone()));
-        Ok(Self {
-            address,
-            stop,
-            tasks,
-        })
+        Ok(Self { address, stop, tasks })
     }
 
     pub(super) fn address(&self) -> SocketAddrV4 {

@@ -55,8 +55,7 @@ impl Demo {
             .map(|name| Backend::start(name, Arc::clone(&tally)).map_err(listen_error(name)))
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = backends.iter().map(Backend::address).collect();
-        let balancer =
-            balancer::start(addresses, Arc::clone(&tally)).map_err(listen_error("balancer"))?;
+        let balancer = balancer::start(addresses, Arc::clone(&tally)).map_err(listen_error("balancer"))?;
         Ok(Self {
             tally,
             backends,

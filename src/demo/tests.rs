@@ -38,8 +38,7 @@ impl Wire {
 
     async fn post(&mut self, target: &str, body: &str) -> Answer {
         let length = body.len();
-        let head =
-            format!("POST {target} HTTP/1.1\r\nHost: demo\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!("POST {target} HTTP/1.1\r\nHost: demo\r\nContent-Length: {length}\r\n\r\n");
         self.request(&(head + body)).await
     }
 
@@ -52,11 +51,7 @@ impl Wire {
     }
 
     async fn request(&mut self, request: &str) -> Answer {
-        self.stream
-            .get_mut()
-            .write_all(request.as_bytes())
-            .await
-            .unwrap();
+        self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();
         let status_line = self.line().await;
         let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = BTreeMap::new();
@@ -72,9 +67,7 @@ impl Wire {
             .map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await.unwrap();
-        let backend = headers
-            .remove("x-backend")
-            .expect("every answer names its backend");
+        let backend = headers.remove("x-backend").expect("every answer names its backend");
         Answer {
             status,
             backend,
@@ -170,12 +163,7 @@ async fn websocket_client(demo: &Demo, source: Ipv4Addr) -> (Wire, String) {
 /// Lets the servers go on until nobody is connected.
 async fn all_gone(tally: &Tally) {
     let gone = async {
-        while tally
-            .counts()
-            .backends
-            .values()
-            .any(|backend| backend.open > 0)
-        {
+        while tally.counts().backends.values().any(|backend| backend.open > 0) {
             tokio::task::yield_now().await;
         }
     };
@@ -329,15 +317,9 @@ async fn plain_http_and_refusals_name_their_backend_too() {
     assert_eq!((plain.status, plain.backend.as_str()), (200, "s2"));
     assert_eq!(plain.body, "swarm demo, backend s2\n");
     assert_eq!(wire.get("/nowhere").await.status, 404);
-    let unknown = wire
-        .get(&format!("{POLLING}&sid=AAAAAAAAAAAAAAAAAAAAAAAA"))
-        .await;
+    let unknown = wire.get(&format!("{POLLING}&sid=AAAAAAAAAAAAAAAAAAAAAAAA")).await;
     assert_eq!((unknown.status, unknown.backend.as_str()), (400, "s2"));
-    assert!(
-        unknown.body.contains("Session ID unknown"),
-        "{}",
-        unknown.body
-    );
+    assert!(unknown.body.contains("Session ID unknown"), "{}", unknown.body);
     demo.stop().await;
 }
 

@@ -88,9 +88,8 @@ fn unfinished(text: &str, bare: Latency) -> String {
             format!("quote it: --require '{text}<{}'", example(subject))
         }
         Ok((
-            subject @ Subject::Word(
-                Word::Ok | Word::Connected | Word::Rps | Word::Hosts | Word::Backends | Word::Reach,
-            ),
+            subject
+            @ Subject::Word(Word::Ok | Word::Connected | Word::Rps | Word::Hosts | Word::Backends | Word::Reach),
             _,
         )) => {
             format!("quote it: --require '{text}>={}'", example(subject))
@@ -133,12 +132,7 @@ fn table_of(name: &str) -> Result<By, String> {
 }
 
 fn subject(name: &str, bare: Latency) -> Result<Subject, String> {
-    let stat = |text: &str| {
-        STATS
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, stat)| *stat)
-    };
+    let stat = |text: &str| STATS.iter().find(|(word, _)| *word == text).map(|(_, stat)| *stat);
     if let Some(stat) = stat(name) {
         return Ok(Subject::Latency(bare, stat));
     }
@@ -165,34 +159,20 @@ fn subject(name: &str, bare: Latency) -> Result<Subject, String> {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let stats = || {
-        STATS
-            .iter()
-            .map(|(word, _)| *word)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let stats = || STATS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
     match name.split_once('.') {
-        Some((latency, wanted)) => match (
-            Latency::ALL.iter().find(|known| known.word() == latency),
-            stat(wanted),
-        ) {
+        Some((latency, wanted)) => match (Latency::ALL.iter().find(|known| known.word() == latency), stat(wanted)) {
             (Some(latency), Some(stat)) => Ok(Subject::Latency(*latency, stat)),
             (Some(_), None) => Err(format!("no statistic is called `{wanted}`: {}", stats())),
             (None, _) => Err(format!("no latency is called `{latency}`: {}", names())),
         },
-        None if Latency::ALL.iter().any(|known| known.word() == name) => Err(format!(
-            "which statistic of `{name}`? {name}.p99: {}",
-            stats()
-        )),
+        None if Latency::ALL.iter().any(|known| known.word() == name) => {
+            Err(format!("which statistic of `{name}`? {name}.p99: {}", stats()))
+        }
         None => Err(format!(
             "`{name}` can't be required: [NAME.]STAT with {}, or {}, errors.KIND",
             stats(),
-            WORDS
-                .iter()
-                .map(|(word, _)| *word)
-                .collect::<Vec<_>>()
-                .join(", ")
+            WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
         )),
     }
 }

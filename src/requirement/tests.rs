@@ -14,9 +14,7 @@ fn figure(row: Option<&str>, number: f64, of: Option<f64>) -> Figure {
 impl Figures for Made {
     fn latency(&self, name: Latency, stat: Stat, by: Option<By>) -> Result<Vec<Figure>, String> {
         match (name, stat, by) {
-            (Latency::Request, Stat::Permille(990), None) => {
-                Ok(vec![figure(None, 240_000.0, None)])
-            }
+            (Latency::Request, Stat::Permille(990), None) => Ok(vec![figure(None, 240_000.0, None)]),
             (Latency::Request, Stat::Permille(990), Some(By::Host)) => Ok(vec![
                 figure(Some("a"), 200_000.0, None),
                 figure(Some("b"), 300_000.0, None),
@@ -55,18 +53,8 @@ fn requirements_are_read() {
             Op::AtMost,
             Bound::Time(1_500_000.0),
         ),
-        (
-            "p99.9<1s",
-            "request.p99.9",
-            Op::Less,
-            Bound::Time(1_000_000.0),
-        ),
-        (
-            "max by host > 1us",
-            "request.max by host",
-            Op::More,
-            Bound::Time(1.0),
-        ),
+        ("p99.9<1s", "request.p99.9", Op::Less, Bound::Time(1_000_000.0)),
+        ("max by host > 1us", "request.max by host", Op::More, Bound::Time(1.0)),
         ("errors<1%", "errors", Op::Less, Bound::Percent(1.0)),
         ("errors<1", "errors", Op::Less, Bound::Count(1.0)),
         (
@@ -85,18 +73,8 @@ fn requirements_are_read() {
             Bound::Percent(99.5),
         ),
         ("skew<5ms", "skew", Op::Less, Bound::Time(5000.0)),
-        (
-            "generator_bound=no",
-            "generator_bound",
-            Op::Equal,
-            Bound::Count(0.0),
-        ),
-        (
-            "not_started!=0",
-            "not_started",
-            Op::Unequal,
-            Bound::Count(0.0),
-        ),
+        ("generator_bound=no", "generator_bound", Op::Equal, Bound::Count(0.0)),
+        ("not_started!=0", "not_started", Op::Unequal, Bound::Count(0.0)),
     ] {
         let read = parse(text).unwrap();
         assert_eq!(
@@ -105,12 +83,7 @@ fn requirements_are_read() {
             "{text}"
         );
     }
-    assert_eq!(
-        Requirement::parse("p99<1s", Latency::Ack)
-            .unwrap()
-            .subject(),
-        "ack.p99"
-    );
+    assert_eq!(Requirement::parse("p99<1s", Latency::Ack).unwrap().subject(), "ack.p99");
 }
 
 #[test]
@@ -126,10 +99,7 @@ fn wrong_ones_are_refused_with_the_right_line() {
         ("reply.p99<1s", "no latency is called `reply`"),
         ("request.p97<1s", "no statistic is called `p97`"),
         ("errors.oops<1", "no kind of error is called `oops`"),
-        (
-            "p99 by rack<1s",
-            "`by rack`: by host, backend, source, group or target",
-        ),
+        ("p99 by rack<1s", "`by rack`: by host, backend, source, group or target"),
         ("skew by host<5ms", "leave out `by host`"),
         ("errors<101%", "no share between 0% and 100%"),
         ("errors<x", "errors<x: "),
@@ -168,21 +138,14 @@ fn verdicts() {
         );
         assert_eq!(verdict.reason.is_none(), passed, "{text}");
     }
-    let reason = parse("p99 by host<250ms")
-        .unwrap()
-        .evaluate(&Made)
-        .reason
-        .unwrap();
+    let reason = parse("p99 by host<250ms").unwrap().evaluate(&Made).reason.unwrap();
     assert_eq!(reason, "1 of 2 rows fail, the worst is 300ms (b)");
 }
 
 #[test]
 fn not_measured_fails_with_the_reason() {
     for (text, says) in [
-        (
-            "ack.p99<1s",
-            "ack.p99 was not measured: no --ack was asked for",
-        ),
+        ("ack.p99<1s", "ack.p99 was not measured: no --ack was asked for"),
         ("p99 by group<1s", "there are no rows"),
         ("tls.p99<1s", "there are no samples"),
         ("dropped<1%", "there was nothing to take a share of"),

@@ -49,12 +49,7 @@ pub struct Dialed {
 impl Dialer {
     /// A dialer for the share's targets at their `resolved` addresses. `offset` is where this worker begins in the
     /// lists of addresses and sources, so that workers do not all begin at the first.
-    pub fn new(
-        share: &Share,
-        resolved: &[Vec<IpAddr>],
-        tls: Option<Arc<TlsSetup>>,
-        offset: usize,
-    ) -> Rc<Self> {
+    pub fn new(share: &Share, resolved: &[Vec<IpAddr>], tls: Option<Arc<TlsSetup>>, offset: usize) -> Rc<Self> {
         let targets = share.targets.iter().zip(resolved);
         Rc::new(Self {
             targets: targets
@@ -90,12 +85,7 @@ impl Dialer {
     }
 
     /// Connects to a target from `source`, TLS included where the target wants it, within `deadline`.
-    pub async fn dial(
-        &self,
-        target: u16,
-        source: Option<IpAddr>,
-        deadline: Instant,
-    ) -> Result<Dialed, Fault> {
+    pub async fn dial(&self, target: u16, source: Option<IpAddr>, deadline: Instant) -> Result<Dialed, Fault> {
         let endpoint = &self.targets[usize::from(target)];
         let attempt = Box::pin(self.connect(endpoint, source));
         match tokio::time::timeout_at(deadline.into(), attempt).await {
@@ -161,13 +151,8 @@ async fn connect_tcp(remote: SocketAddr, source: Option<IpAddr>) -> Result<TcpSt
     if let Some(source) = source {
         source::bind(&socket, source).map_err(|error| stream::fault(&error))?;
     }
-    let stream = socket
-        .connect(remote)
-        .await
-        .map_err(|error| stream::fault(&error))?;
+    let stream = socket.connect(remote).await.map_err(|error| stream::fault(&error))?;
     // without it a small frame waits for the acknowledgement of the last one
-    stream
-        .set_nodelay(true)
-        .map_err(|error| stream::fault(&error))?;
+    stream.set_nodelay(true).map_err(|error| stream::fault(&error))?;
     Ok(stream)
 }

@@ -22,11 +22,7 @@ pub async fn resolve(targets: &[Target]) -> Result<Vec<Vec<IpAddr>>, String> {
     Ok(all)
 }
 
-async fn addresses(
-    resolver: Option<&TokioResolver>,
-    host: &str,
-    fallback: &[IpAddr],
-) -> Result<Vec<IpAddr>, String> {
+async fn addresses(resolver: Option<&TokioResolver>, host: &str, fallback: &[IpAddr]) -> Result<Vec<IpAddr>, String> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }

@@ -18,11 +18,7 @@ pub enum Stream {
 
 impl AsyncRead for Stream {
     #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
@@ -32,11 +28,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
@@ -66,14 +58,9 @@ pub fn fault(error: &io::Error) -> Fault {
         (_, Some(libc::EADDRNOTAVAIL)) | (E::AddrInUse, _) => FaultKind::PortExhausted,
         (E::ConnectionRefused, _) => FaultKind::ConnectRefused,
         (E::TimedOut, _) => FaultKind::ConnectTimeout,
-        (
-            E::ConnectionReset
-            | E::BrokenPipe
-            | E::ConnectionAborted
-            | E::UnexpectedEof
-            | E::NotConnected,
-            _,
-        ) => FaultKind::ClosedByServer,
+        (E::ConnectionReset | E::BrokenPipe | E::ConnectionAborted | E::UnexpectedEof | E::NotConnected, _) => {
+            FaultKind::ClosedByServer
+        }
         (E::InvalidData, _) => FaultKind::Tls,
         (E::HostUnreachable | E::NetworkUnreachable, _) => FaultKind::ConnectFailed,
         _ => FaultKind::Local,

@@ -34,12 +34,10 @@ impl TlsSetup {
         };
         let mut config = match (&tls.certificate, &tls.key) {
             (Some(certificate), Some(key)) => {
-                let chain =
-                    CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
-                let chain =
-                    chain.map_err(|error| format!("--cert holds no PEM certificate: {error}"))?;
-                let key = PrivateKeyDer::from_pem_slice(key)
-                    .map_err(|error| format!("--key holds no PEM key: {error}"))?;
+                let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
+                let chain = chain.map_err(|error| format!("--cert holds no PEM certificate: {error}"))?;
+                let key =
+                    PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("--key holds no PEM key: {error}"))?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|error| format!("--cert and --key do not fit: {error}"))?
@@ -48,10 +46,9 @@ impl TlsSetup {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let sni = match &tls.sni {
-            Some(name) => Some(
-                ServerName::try_from(name.clone())
-                    .map_err(|_| format!("--sni {name} is no server name"))?,
-            ),
+            Some(name) => {
+                Some(ServerName::try_from(name.clone()).map_err(|_| format!("--sni {name} is no server name"))?)
+            }
             None => None,
         };
         Ok(Self {
@@ -81,8 +78,7 @@ fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     if let Some(pem) = &tls.roots {
         let mut added = 0;
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| format!("--cacert cannot be read: {error}"))?;
+            let certificate = certificate.map_err(|error| format!("--cacert cannot be read: {error}"))?;
             store
                 .add(certificate)
                 .map_err(|error| format!("--cacert holds a bad certificate: {error}"))?;
@@ -117,12 +113,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -131,12 +122,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -55,37 +55,25 @@ pub fn add_up(parts: &[Recording]) -> Recording {
         counts,
         latency: latency.into_iter().collect(),
         warmup,
-        first: parts
-            .iter()
-            .filter_map(|p| p.first)
-            .min_by_key(|(_, sent)| *sent),
+        first: parts.iter().filter_map(|p| p.first).min_by_key(|(_, sent)| *sent),
     }
 }
 
 fn add_rows(into: &mut Counts, other: &Counts) {
     for row in &other.sources {
-        match into
-            .sources
-            .iter_mut()
-            .find(|known| known.address == row.address)
-        {
+        match into.sources.iter_mut().find(|known| known.address == row.address) {
             Some(known) => add_source(known, row),
             None => into.sources.push(row.clone()),
         }
     }
     for row in &other.backends {
-        match into
-            .backends
-            .iter_mut()
-            .find(|known| known.name == row.name)
-        {
+        match into.backends.iter_mut().find(|known| known.name == row.name) {
             Some(known) => add_backend(known, row),
             None => into.backends.push(row.clone()),
         }
     }
     if into.targets.len() < other.targets.len() {
-        into.targets
-            .resize_with(other.targets.len(), TargetRow::default);
+        into.targets.resize_with(other.targets.len(), TargetRow::default);
     }
     for (known, row) in into.targets.iter_mut().zip(&other.targets) {
         known.requests += row.requests;

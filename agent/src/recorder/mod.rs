@@ -169,12 +169,7 @@ impl Recorder {
             self.row(source, backend, target, micros(handshake));
         }
         self.rows.sources[usize::from(source.0)].connections += 1;
-        *self
-            .rows
-            .target(target)
-            .addresses
-            .entry(remote)
-            .or_default() += 1;
+        *self.rows.target(target).addresses.entry(remote).or_default() += 1;
         if let Some(backend) = backend {
             self.rows.backends[usize::from(backend.0)].connections += 1;
             if client {
@@ -212,14 +207,7 @@ impl Recorder {
     }
 
     /// An open connection went without our closing it.
-    pub fn dropped(
-        &mut self,
-        source: SourceId,
-        backend: Option<BackendId>,
-        target: u16,
-        fault: &Fault,
-        now: Instant,
-    ) {
+    pub fn dropped(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, fault: &Fault, now: Instant) {
         self.tally.connections.dropped += 1;
         self.tally.connections.open -= 1;
         self.fault(fault, now, Some(source), backend, target);
@@ -239,13 +227,7 @@ impl Recorder {
 
     /// A hit goes out now.
     #[inline]
-    pub fn hit_sent(
-        &mut self,
-        due: Option<Instant>,
-        sent: Instant,
-        source: SourceId,
-        target: u16,
-    ) -> Mark {
+    pub fn hit_sent(&mut self, due: Option<Instant>, sent: Instant, source: SourceId, target: u16) -> Mark {
         self.tally.requests += 1;
         self.tally.unfinished += 1;
         if self.first.is_none() {
@@ -267,13 +249,7 @@ impl Recorder {
 
     /// The hit was answered well. `matrix`: it counts in the source-to-backend matrix (http).
     #[inline]
-    pub fn hit_ok(
-        &mut self,
-        mark: &Mark,
-        done: Instant,
-        backend: Option<BackendId>,
-        status: Option<u16>,
-    ) {
+    pub fn hit_ok(&mut self, mark: &Mark, done: Instant, backend: Option<BackendId>, status: Option<u16>) {
         if mark.epoch != self.epoch {
             return self.warmup_answered(true);
         }
@@ -381,12 +357,7 @@ impl Recorder {
         let latency = Latency::ALL
             .iter()
             .zip(self.interval.iter_mut())
-            .filter_map(|(name, pages)| {
-                pages
-                    .as_mut()
-                    .filter(|p| !p.is_empty())
-                    .map(|p| (*name, p.take()))
-            })
+            .filter_map(|(name, pages)| pages.as_mut().filter(|p| !p.is_empty()).map(|p| (*name, p.take())))
             .collect();
         Recording {
             counts: self.counts(false),
@@ -453,9 +424,7 @@ impl Recorder {
         self.rows.sources[usize::from(source.0)].latency.record(us);
         self.rows.target(target).latency.record(us);
         if let Some(backend) = backend {
-            self.rows.backends[usize::from(backend.0)]
-                .latency
-                .record(us);
+            self.rows.backends[usize::from(backend.0)].latency.record(us);
         }
     }
 
@@ -478,11 +447,7 @@ impl Recorder {
     fn warmup_answered(&mut self, ok: bool) {
         if let Some(warmup) = &mut self.warmup {
             warmup.unfinished = warmup.unfinished.saturating_sub(1);
-            *(if ok {
-                &mut warmup.ok
-            } else {
-                &mut warmup.failed
-            }) += 1;
+            *(if ok { &mut warmup.ok } else { &mut warmup.failed }) += 1;
         }
     }
 }

@@ -148,16 +148,8 @@ impl Rows {
     }
 
     /// Counts a failure and keeps the first few whole.
-    pub fn fault(
-        &mut self,
-        fault: &Fault,
-        at_us: u64,
-        source: Option<SourceId>,
-        backend: Option<BackendId>,
-    ) {
-        let known = self
-            .faults
-            .contains_key(&(fault.kind, fault.detail.clone()));
+    pub fn fault(&mut self, fault: &Fault, at_us: u64, source: Option<SourceId>, backend: Option<BackendId>) {
+        let known = self.faults.contains_key(&(fault.kind, fault.detail.clone()));
         let full = self.faults.len() >= DETAILS_KEPT;
         let detail = if known || !full {
             fault.detail.clone()
@@ -187,21 +179,9 @@ impl Rows {
     }
 
     /// Rows as they are reported; `whole` with their histograms.
-    pub fn report(
-        &self,
-        whole: bool,
-    ) -> (
-        Vec<SourceRow>,
-        Vec<BackendRow>,
-        Vec<TargetRow>,
-        Vec<FaultRow>,
-    ) {
+    pub fn report(&self, whole: bool) -> (Vec<SourceRow>, Vec<BackendRow>, Vec<TargetRow>, Vec<FaultRow>) {
         let latency = |pages: &Pages| {
-            if whole {
-                pages.snapshot()
-            } else {
-                Default::default()
-            }
+            if whole { pages.snapshot() } else { Default::default() }
         };
         let sources = self.sources.iter().map(|s| SourceRow {
             address: s.address,

@@ -168,9 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn stream_of(outbox: &mut Outbox) -> Vec<u8> {
-        std::iter::from_fn(|| outbox.next_frame())
-            .flatten()
-            .collect()
+        std::iter::from_fn(|| outbox.next_frame()).flatten().collect()
     }
 
     #[test]
@@ -184,10 +182,7 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.feed(&bytes);
         assert_eq!(inbox.next_message::<u32>(), Ok(Some(42)));
-        assert_eq!(
-            inbox.next_message::<Vec<u8>>(),
-            Ok(Some(vec![7u8; 3 * CHUNK]))
-        );
+        assert_eq!(inbox.next_message::<Vec<u8>>(), Ok(Some(vec![7u8; 3 * CHUNK])));
     }
 
     #[test]
@@ -197,10 +192,7 @@ mod tests {
         assert_eq!(inbox.next_message::<u32>(), Err(FrameError::Length(0)));
         let mut inbox = Inbox::default();
         inbox.feed(&[0xff, 0xff, 0xff, 0xff, 0]);
-        assert_eq!(
-            inbox.next_message::<u32>(),
-            Err(FrameError::Length(u32::MAX))
-        );
+        assert_eq!(inbox.next_message::<u32>(), Err(FrameError::Length(u32::MAX)));
     }
 
     proptest! {

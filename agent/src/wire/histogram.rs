@@ -144,24 +144,15 @@ mod tests {
 
     #[test]
     fn the_layout_is_hdrhistograms() {
-        let reference =
-            hdrhistogram::Histogram::<u64>::new_with_bounds(1, HIGHEST_US, DIGITS).unwrap();
+        let reference = hdrhistogram::Histogram::<u64>::new_with_bounds(1, HIGHEST_US, DIGITS).unwrap();
         assert_eq!(reference.distinct_values(), BUCKETS);
         for value in (0..5000)
             .chain((1..22).flat_map(|k| [(2048u64 << k) - 1, 2048 << k, (2048 << k) + 1]))
             .filter(|v| *v <= HIGHEST_US)
         {
             let index = bucket_of(value);
-            assert_eq!(
-                lowest_of(index),
-                reference.lowest_equivalent(value),
-                "{value}"
-            );
-            assert_eq!(
-                highest_of(index),
-                reference.highest_equivalent(value),
-                "{value}"
-            );
+            assert_eq!(lowest_of(index), reference.lowest_equivalent(value), "{value}");
+            assert_eq!(highest_of(index), reference.highest_equivalent(value), "{value}");
         }
         assert!(bucket_of(u64::MAX) < BUCKETS);
     }

@@ -13,12 +13,7 @@ const CONNECT_RATE: u64 = 20_000_000;
 const RAMP: u64 = 10;
 const HOLD: u64 = 10 * SECOND;
 
-pub(super) fn held(
-    asked: &Asked,
-    kind: Kind,
-    speaks: bool,
-    noted: &mut Noted,
-) -> Result<Held, Usage> {
+pub(super) fn held(asked: &Asked, kind: Kind, speaks: bool, noted: &mut Noted) -> Result<Held, Usage> {
     refuse_held(asked, kind, speaks)?;
     let clients = clients(asked, noted)?;
     let ramp = match &clients {
@@ -45,15 +40,7 @@ pub(super) fn held(
     let end = match (asked.duration, asked.hold) {
         (Some(whole), _) => whole,
         (None, Some(hold)) => ramp.saturating_add(hold),
-        (None, None) => default_end(
-            asked,
-            &clients,
-            ramp,
-            every,
-            rate,
-            total(&rate_stages),
-            noted,
-        ),
+        (None, None) => default_end(asked, &clients, ramp, every, rate, total(&rate_stages), noted),
     };
     if end == 0 {
         return Err(Usage(
@@ -71,9 +58,7 @@ pub(super) fn held(
         );
     }
     let cadence = match (rate, every) {
-        _ if !rate_stages.is_empty() => Some(Cadence::Total(Schedule {
-            stages: rate_stages,
-        })),
+        _ if !rate_stages.is_empty() => Some(Cadence::Total(Schedule { stages: rate_stages })),
         (Some(rate), _) => Some(Cadence::Total(Schedule {
             stages: vec![Stage {
                 duration: end,
@@ -87,7 +72,10 @@ pub(super) fn held(
     if cadence == Some(Cadence::Once) && asked.requests.is_some_and(|n| n > peak(&clients)) {
         noted.note(
             "requests_unreachable",
-            format!("each client sends once, {} in all, fewer than -n says: repeat with --every T or -q R", comma(peak(&clients))),
+            format!(
+                "each client sends once, {} in all, fewer than -n says: repeat with --every T or -q R",
+                comma(peak(&clients))
+            ),
         );
     }
     Ok(Held {
@@ -105,7 +93,9 @@ fn refuse_held(asked: &Asked, kind: Kind, speaks: bool) -> Result<(), Usage> {
         ));
     }
     if asked.every.is_some() && (asked.rate.is_some() || !asked.rate_stages.is_empty()) {
-        return Err(Usage("--every and a rate: --every repeats per client, -q and --stage are totals; give one of them".into()));
+        return Err(Usage(
+            "--every and a rate: --every repeats per client, -q and --stage are totals; give one of them".into(),
+        ));
     }
     let add = if kind == Kind::Socketio {
         "--emit 'event,json'"
@@ -119,9 +109,7 @@ fn refuse_held(asked: &Asked, kind: Kind, speaks: bool) -> Result<(), Usage> {
         ("--stage", !asked.rate_stages.is_empty()),
     ];
     match silent.iter().find(|(_, given)| *given && !speaks) {
-        Some((flag, _)) => Err(Usage(format!(
-            "{flag}: these clients have nothing to send; add {add}"
-        ))),
+        Some((flag, _)) => Err(Usage(format!("{flag}: these clients have nothing to send; add {add}"))),
         None => Ok(()),
     }
 }
@@ -132,8 +120,7 @@ fn clients(asked: &Asked, noted: &mut Noted) -> Result<Level, Usage> {
             .connection_stages
             .iter()
             .map(|stage| {
-                u128::from(stage.from.abs_diff(stage.to)) * 1_000_000 * u128::from(SECOND)
-                    / u128::from(stage.duration)
+                u128::from(stage.from.abs_diff(stage.to)) * 1_000_000 * u128::from(SECOND) / u128::from(stage.duration)
             })
             .max()
             .unwrap_or(0);
@@ -190,9 +177,7 @@ fn default_end(
         return ramp.max(stages);
     }
     let sent = match (asked.requests, every, rate) {
-        (Some(n), Some(every), _) => {
-            ramp.saturating_add(n.div_ceil(peak(clients).max(1)).saturating_mul(every))
-        }
+        (Some(n), Some(every), _) => ramp.saturating_add(n.div_ceil(peak(clients).max(1)).saturating_mul(every)),
         (Some(n), None, Some(rate)) => time_for(n, rate),
         _ => 0,
     };

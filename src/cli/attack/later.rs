@@ -29,19 +29,16 @@ pub fn declare(command: Command) -> Command {
             .action(clap::ArgAction::Append)
             .allow_hyphen_values(false)
     };
-    let with_long = LATER.iter().fold(command, |command, (flag, _)| {
-        command.arg(hidden(flag).long(*flag))
-    });
+    let with_long = LATER
+        .iter()
+        .fold(command, |command, (flag, _)| command.arg(hidden(flag).long(*flag)));
     with_long.arg(hidden("websocket-bench").short('a'))
 }
 
 /// The line of the first of them that was typed.
 pub fn first(matches: &ArgMatches) -> Option<String> {
     if matches.value_source("websocket-bench").is_some() {
-        return Some(
-            "-a is websocket-bench's: its `-a 1000 -c 200` is `-c 1000 --connect-rate 200` here"
-                .into(),
-        );
+        return Some("-a is websocket-bench's: its `-a 1000 -c 200` is `-c 1000 --connect-rate 200` here".into());
     }
     let typed = |flag: &str| matches.value_source(flag).is_some();
     LATER

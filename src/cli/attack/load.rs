@@ -97,19 +97,17 @@ fn refuse_stage_with(asked: &Asked) -> Result<(), Usage> {
         return Ok(());
     }
     if asked.rate.is_some() {
-        return Err(Usage(
-            "--stage and -q: the stages are the rate; leave out -q".into(),
-        ));
+        return Err(Usage("--stage and -q: the stages are the rate; leave out -q".into()));
     }
     if asked.duration.is_some() {
         return Err(Usage(
             "--stage and -z: the stages' times add up to the duration; leave out -z".into(),
         ));
     }
-    if !asked.connection_stages.is_empty()
-        && (asked.connections.is_some() || asked.connect_rate.is_some())
-    {
-        return Err(Usage("--stage connections: says how many there are and when; leave out -c and --connect-rate".into()));
+    if !asked.connection_stages.is_empty() && (asked.connections.is_some() || asked.connect_rate.is_some()) {
+        return Err(Usage(
+            "--stage connections: says how many there are and when; leave out -c and --connect-rate".into(),
+        ));
     }
     Ok(())
 }
@@ -152,12 +150,13 @@ fn closed(asked: &Asked, noted: &mut Noted) -> Result<Closed, Usage> {
 fn open(asked: &Asked, timeout: u64, noted: &mut Noted) -> Result<Open, Usage> {
     if asked.connect_rate.is_some() {
         return Err(Usage(
-            "--connect-rate: an open loop opens connections as hits fall due; cap them with -c"
-                .into(),
+            "--connect-rate: an open loop opens connections as hits fall due; cap them with -c".into(),
         ));
     }
     if !asked.connection_stages.is_empty() {
-        return Err(Usage("--stage: give stages of the rate or of connections, not both; cap the connections with -c".into()));
+        return Err(Usage(
+            "--stage: give stages of the rate or of connections, not both; cap the connections with -c".into(),
+        ));
     }
     let schedule = match asked.rate {
         None => capped(&asked.rate_stages, asked.max_rate, "--stage", noted),
@@ -183,13 +182,8 @@ fn open(asked: &Asked, timeout: u64, noted: &mut Noted) -> Result<Open, Usage> {
         }
     };
     let connections = asked.connections.unwrap_or_else(|| {
-        let top = schedule
-            .iter()
-            .map(|stage| stage.from.max(stage.to))
-            .max()
-            .unwrap_or(0);
-        let by_rule =
-            (u128::from(top) * u128::from(timeout)).div_ceil(1_000_000 * u128::from(SECOND));
+        let top = schedule.iter().map(|stage| stage.from.max(stage.to)).max().unwrap_or(0);
+        let by_rule = (u128::from(top) * u128::from(timeout)).div_ceil(1_000_000 * u128::from(SECOND));
         let connections = u64::try_from(by_rule)
             .unwrap_or(u64::MAX)
             .clamp(1, OPEN_CONNECTIONS_AT_MOST);

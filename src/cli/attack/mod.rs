@@ -2,6 +2,7 @@
 //! where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
+pub mod crew;
 mod held;
 pub mod later;
 mod load;
@@ -11,6 +12,7 @@ mod request;
 pub mod run_id;
 mod socketio;
 mod stages;
+pub mod steps;
 mod target;
 
 use self::args::AttackArgs;
@@ -191,19 +193,12 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
     })
 }
 
-fn requirements(
-    args: &AttackArgs,
-    bare: Latency,
-    load: &Load,
-    noted: &mut Noted,
-) -> Result<Vec<Requirement>, Usage> {
+fn requirements(args: &AttackArgs, bare: Latency, load: &Load, noted: &mut Noted) -> Result<Vec<Requirement>, Usage> {
     let mut read = Vec::with_capacity(args.require.len());
     for typed in &args.require {
-        let requirement = Requirement::parse(typed, bare).map_err(|error| {
-            match error.strip_prefix("quote it: ") {
-                Some(_) => Usage(error),
-                None => Usage::of("--require", error),
-            }
+        let requirement = Requirement::parse(typed, bare).map_err(|error| match error.strip_prefix("quote it: ") {
+            Some(_) => Usage(error),
+            None => Usage::of("--require", error),
         })?;
         let due_only = matches!(
             requirement.subject,
@@ -225,27 +220,17 @@ fn requirements(
 fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut add = |typed: &str, shown: String| pairs.push((typed.to_string(), shown));
-    args.urls
-        .iter()
-        .for_each(|url| add(url, secret::redact_url(url)));
+    args.urls.iter().for_each(|url| add(url, secret::redact_url(url)));
     args.header
         .iter()
         .for_each(|line| add(line, secret::redact_header_line(line)));
     args.cookie
         .iter()
         .for_each(|cookies| add(cookies, secret::redact_cookies(cookies)));
-    args.query
-        .iter()
-        .for_each(|pair| add(pair, secret::redact_pair(pair)));
-    args.emit
-        .iter()
-        .for_each(|emit| add(emit, socketio::redact_emit(emit)));
-    args.user
-        .iter()
-        .for_each(|user| add(user, secret::redact_user(user)));
-    args.auth
-        .iter()
-        .for_each(|auth| add(auth, secret::redact_secret(auth)));
+    args.query.iter().for_each(|pair| add(pair, secret::redact_pair(pair)));
+    args.emit.iter().for_each(|emit| add(emit, socketio::redact_emit(emit)));
+    args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
+    args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));
     for payload in [&args.data, &args.message].into_iter().flatten() {
         add(payload, secret::redact_payload(payload));
     }
@@ -254,11 +239,7 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
 }
 
 /// Reads one flag's value, its name before any error.
-fn read<T>(
-    flag: &str,
-    typed: &Option<String>,
-    how: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Usage> {
+fn read<T>(flag: &str, typed: &Option<String>, how: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Usage> {
     typed
         .as_deref()
         .map(|text| how(text).map_err(|error| Usage(format!("{flag} {text}: {error}"))))

@@ -56,16 +56,11 @@ pub(super) fn hosts(args: &AttackArgs, noted: &mut Noted) -> Result<HostsFrom, U
 }
 
 pub(super) fn min_hosts(args: &AttackArgs, noted: &mut Noted) -> Result<MinHosts, Usage> {
-    let read = read(
-        "--min-hosts",
-        &args.min_hosts,
-        |text| match units::percent(text) {
-            Some(share) if share > 0.0 && share <= 100.0 => Ok(MinHosts::Percent(share)),
-            Some(_) => Err("between 1% and 100%".into()),
-            None => units::count(text)
-                .map(|n| MinHosts::Count(usize::try_from(n).unwrap_or(usize::MAX))),
-        },
-    )?;
+    let read = read("--min-hosts", &args.min_hosts, |text| match units::percent(text) {
+        Some(share) if share > 0.0 && share <= 100.0 => Ok(MinHosts::Percent(share)),
+        Some(_) => Err("between 1% and 100%".into()),
+        None => units::count(text).map(|n| MinHosts::Count(usize::try_from(n).unwrap_or(usize::MAX))),
+    })?;
     Ok(read.unwrap_or_else(|| {
         noted.took("--min-hosts 100%");
         MinHosts::Percent(100.0)
@@ -126,10 +121,7 @@ pub(super) fn agent_binaries(args: &AttackArgs) -> Result<Vec<(String, PathBuf)>
         let (architecture, file) = typed
             .split_once('=')
             .ok_or_else(|| wrong("ARCH=FILE, as x86_64=swarm-agent".into()))?;
-        let plain = !architecture.is_empty()
-            && architecture
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let plain = !architecture.is_empty() && architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !plain || file.is_empty() {
             return Err(wrong("ARCH=FILE, as x86_64=swarm-agent".into()));
         }

@@ -19,10 +19,7 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--data-file", args.data_file.is_some()),
         ("--content-type", args.content_type.is_some()),
         ("--no-keepalive", args.no_keepalive),
-        (
-            "--requests-per-connection",
-            args.requests_per_connection.is_some(),
-        ),
+        ("--requests-per-connection", args.requests_per_connection.is_some()),
         ("--connection-life", args.connection_life.is_some()),
         ("--redirects", args.redirects.is_some()),
         ("--ok", args.ok.is_some()),
@@ -44,19 +41,11 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--ack", args.ack),
         ("--expect", args.expect.is_some()),
     ];
-    let given = |flags: &[(&'static str, bool)]| {
-        flags
-            .iter()
-            .find(|(_, given)| *given)
-            .map(|(flag, _)| *flag)
-    };
+    let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
     let refusal = match kind {
         Kind::Http => given(&socketio)
             .map(|flag| format!("{flag}: add --socketio"))
-            .or_else(|| {
-                given(&websocket)
-                    .map(|flag| format!("{flag} is for websocket: use a ws:// or wss:// URL"))
-            })
+            .or_else(|| given(&websocket).map(|flag| format!("{flag} is for websocket: use a ws:// or wss:// URL")))
             .or_else(|| {
                 args.every
                     .as_ref()
@@ -64,27 +53,16 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
             }),
         Kind::Websocket => given(&socketio)
             .map(|flag| format!("{flag}: add --socketio"))
-            .or_else(|| {
-                given(&http)
-                    .map(|flag| format!("{flag} is for http: a websocket sends --message TEXT"))
-            }),
+            .or_else(|| given(&http).map(|flag| format!("{flag} is for http: a websocket sends --message TEXT"))),
         Kind::Socketio => given(&websocket)
             .map(|flag| format!("{flag} is for websocket: socketio sends --emit 'event,json'"))
-            .or_else(|| {
-                given(&http)
-                    .map(|flag| format!("{flag} is for http: socketio sends --emit 'event,json'"))
-            }),
+            .or_else(|| given(&http).map(|flag| format!("{flag} is for http: socketio sends --emit 'event,json'"))),
     };
     refusal.map_or(Ok(()), |text| Err(Usage(text)))
 }
 
 /// The engine and what is said in it.
-pub(super) fn engine(
-    args: &AttackArgs,
-    aim: &Aim,
-    around: &Surroundings,
-    noted: &mut Noted,
-) -> Result<Engine, Usage> {
+pub(super) fn engine(args: &AttackArgs, aim: &Aim, around: &Surroundings, noted: &mut Noted) -> Result<Engine, Usage> {
     match aim.kind {
         Kind::Http => http(args, noted).map(Engine::Http),
         Kind::Websocket => websocket(args, noted).map(Engine::Websocket),
@@ -105,17 +83,13 @@ fn http(args: &AttackArgs, noted: &mut Noted) -> Result<Http, Usage> {
     let body = match (&args.data, &args.data_file) {
         (Some(_), Some(_)) => return Err(Usage("--data and --data-file: give one of them".into())),
         (Some(typed), None) => Some(text_or_file("--data", typed)?),
-        (None, Some(path)) => {
-            Some(secret::file(path).map_err(|error| Usage::of("--data-file:", error))?)
-        }
+        (None, Some(path)) => Some(secret::file(path).map_err(|error| Usage::of("--data-file:", error))?),
         (None, None) => None,
     };
     let method = match &args.method {
         Some(method) if is_token(method) => method.to_ascii_uppercase(),
         Some(method) => {
-            return Err(Usage(format!(
-                "--method {method}: no method; GET, POST, PUT..."
-            )));
+            return Err(Usage(format!("--method {method}: no method; GET, POST, PUT...")));
         }
         None => {
             let method = if body.is_some() { "POST" } else { "GET" };
@@ -123,18 +97,13 @@ fn http(args: &AttackArgs, noted: &mut Noted) -> Result<Http, Usage> {
             method.into()
         }
     };
-    let per_connection = read(
-        "--requests-per-connection",
-        &args.requests_per_connection,
-        units::count,
-    )?;
-    let life = read(
-        "--connection-life",
-        &args.connection_life,
-        units::duration_above_zero,
-    )?;
+    let per_connection = read("--requests-per-connection", &args.requests_per_connection, units::count)?;
+    let life = read("--connection-life", &args.connection_life, units::duration_above_zero)?;
     if args.no_keepalive && (per_connection.is_some() || life.is_some()) {
-        return Err(Usage("--no-keepalive closes after each request: leave out --requests-per-connection and --connection-life".into()));
+        return Err(Usage(
+            "--no-keepalive closes after each request: leave out --requests-per-connection and --connection-life"
+                .into(),
+        ));
     }
     Ok(Http {
         method,
@@ -185,9 +154,7 @@ fn websocket(args: &AttackArgs, noted: &mut Noted) -> Result<Websocket, Usage> {
         .transpose()?;
     for (flag, given) in [("--echo", args.echo), ("--binary", args.binary)] {
         if given && message.is_none() {
-            return Err(Usage(format!(
-                "{flag}: nothing is sent; add --message TEXT"
-            )));
+            return Err(Usage(format!("{flag}: nothing is sent; add --message TEXT")));
         }
     }
     if let (Some(bytes), false) = (&message, args.binary)

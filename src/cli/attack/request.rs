@@ -40,44 +40,30 @@ pub(super) fn request(
     let mut typed = headers(args, around)?;
     let mut cookies: Vec<String> = Vec::new();
     for value in &args.cookie {
-        let plain = secret::value(value, around.environment.as_ref())
-            .map_err(|error| Usage::of("--cookie:", error))?;
+        let plain = secret::value(value, around.environment.as_ref()).map_err(|error| Usage::of("--cookie:", error))?;
         if !plain.contains('=') || plain.chars().any(char::is_control) {
             return Err(Usage("--cookie: 'name=value; name2=value2'".into()));
         }
         cookies.push(plain);
     }
     if let Some(host) = take(&mut typed, "host") {
-        targets
-            .iter_mut()
-            .for_each(|target| target.authority.clone_from(&host));
+        targets.iter_mut().for_each(|target| target.authority.clone_from(&host));
     }
     cookies.extend(take(&mut typed, "cookie"));
-    let has = |headers: &[(String, String)], name: &str| {
-        headers
-            .iter()
-            .any(|(known, _)| known.eq_ignore_ascii_case(name))
-    };
+    let has =
+        |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let run = ("X-Swarm-Run".to_string(), around.run.clone());
     if has(&typed, "x-swarm-run") {
-        return Err(Usage(
-            "--header X-Swarm-Run: it names the run, swarm sets it".into(),
-        ));
+        return Err(Usage("--header X-Swarm-Run: it names the run, swarm sets it".into()));
     }
     let mut all = vec![run];
     if !has(&typed, "user-agent") {
-        let agent = format!(
-            "swarm/{} (load test; run {})",
-            env!("CARGO_PKG_VERSION"),
-            around.run
-        );
+        let agent = format!("swarm/{} (load test; run {})", env!("CARGO_PKG_VERSION"), around.run);
         all.insert(0, ("User-Agent".into(), agent));
     }
     if let Some(credentials) = credentials(args, aim, around)? {
         if has(&typed, "authorization") {
-            return Err(Usage(
-                "--user and an Authorization header: give one of them".into(),
-            ));
+            return Err(Usage("--user and an Authorization header: give one of them".into()));
         }
         all.push((
             "Authorization".into(),
@@ -93,10 +79,7 @@ pub(super) fn request(
                 "--content-type and a Content-Type header: give one of them".into(),
             ));
         }
-        all.push(
-            checked("Content-Type", content_type)
-                .map_err(|error| Usage::of("--content-type", error))?,
-        );
+        all.push(checked("Content-Type", content_type).map_err(|error| Usage::of("--content-type", error))?);
     }
     all.extend(typed);
     let keep_cookies = match (args.cookies.as_deref(), aim.kind) {
@@ -105,11 +88,7 @@ pub(super) fn request(
         (Some(other), _) => return Err(Usage(format!("--cookies {other}: keep or drop"))),
         (None, kind) => {
             let keep = kind != Kind::Http;
-            noted.took(if keep {
-                "--cookies keep"
-            } else {
-                "--cookies drop"
-            });
+            noted.took(if keep { "--cookies keep" } else { "--cookies drop" });
             keep
         }
     };
@@ -123,20 +102,13 @@ pub(super) fn request(
 fn headers(args: &AttackArgs, around: &Surroundings) -> Result<Vec<(String, String)>, Usage> {
     let mut read = Vec::new();
     for typed in &args.header {
-        let wrong = |error: String| {
-            Usage(format!(
-                "--header {}: {error}",
-                secret::redact_header_line(typed)
-            ))
-        };
+        let wrong = |error: String| Usage(format!("--header {}: {error}", secret::redact_header_line(typed)));
         let lines = match typed.starts_with('@') {
             true => secret::value(typed, around.environment.as_ref()).map_err(wrong)?,
             false => typed.clone(),
         };
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-            let (name, value) = line
-                .split_once(':')
-                .ok_or_else(|| wrong("'Name: value'".into()))?;
+            let (name, value) = line.split_once(':').ok_or_else(|| wrong("'Name: value'".into()))?;
             let value = secret::value(value.trim(), around.environment.as_ref()).map_err(wrong)?;
             read.push(checked(name.trim(), &value).map_err(wrong)?);
         }
@@ -151,48 +123,30 @@ fn checked(name: &str, value: &str) -> Result<(String, String), String> {
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Err("the value holds a control character".into());
     }
-    match TAKEN
-        .iter()
-        .find(|(taken, _)| name.eq_ignore_ascii_case(taken))
-    {
+    match TAKEN.iter().find(|(taken, _)| name.eq_ignore_ascii_case(taken)) {
         Some((_, instead)) => Err(format!("swarm sets this header itself: {instead}")),
         None => Ok((name.to_string(), value.to_string())),
     }
 }
 
 fn take(headers: &mut Vec<(String, String)>, name: &str) -> Option<String> {
-    let place = headers
-        .iter()
-        .position(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    let place = headers.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))?;
     Some(headers.remove(place).1)
 }
 
-fn credentials(
-    args: &AttackArgs,
-    aim: &Aim,
-    around: &Surroundings,
-) -> Result<Option<String>, Usage> {
+fn credentials(args: &AttackArgs, aim: &Aim, around: &Surroundings) -> Result<Option<String>, Usage> {
     let Some(typed) = &args.user else {
-        return Ok(aim
-            .user
-            .as_ref()
-            .map(|(name, password)| format!("{name}:{password}")));
+        return Ok(aim.user.as_ref().map(|(name, password)| format!("{name}:{password}")));
     };
     if aim.user.is_some() {
-        return Err(Usage(
-            "--user and a name in the URL: give one of them".into(),
-        ));
+        return Err(Usage("--user and a name in the URL: give one of them".into()));
     }
-    let resolved = |text: &str| {
-        secret::value(text, around.environment.as_ref())
-            .map_err(|error| Usage::of("--user:", error))
-    };
+    let resolved =
+        |text: &str| secret::value(text, around.environment.as_ref()).map_err(|error| Usage::of("--user:", error));
     if secret::is_pointer(typed) {
         return resolved(typed).and_then(|pair| match pair.contains(':') {
             true => Ok(Some(pair)),
-            false => Err(Usage(format!(
-                "--user {typed}: what it points at must be NAME:PASS"
-            ))),
+            false => Err(Usage(format!("--user {typed}: what it points at must be NAME:PASS"))),
         });
     }
     match typed.split_once(':') {
@@ -215,9 +169,7 @@ pub(super) fn tls(args: &AttackArgs) -> Result<Tls, Usage> {
             "a client certificate needs --cert and --key: add {missing}"
         )));
     }
-    let pem = |flag: &str, path: &Option<std::path::PathBuf>| {
-        path.as_deref().map(|path| pem(flag, path)).transpose()
-    };
+    let pem = |flag: &str, path: &Option<std::path::PathBuf>| path.as_deref().map(|path| pem(flag, path)).transpose();
     Ok(Tls {
         insecure: args.insecure,
         roots: pem("--cacert", &args.cacert)?,
@@ -272,14 +224,7 @@ pub(super) fn limits(args: &AttackArgs, noted: &mut Noted) -> Result<Limits, Usa
             show_duration,
             noted,
         )?,
-        silence: read_or(
-            "--silence",
-            &args.silence,
-            silence,
-            10 * SECOND,
-            show_duration,
-            noted,
-        )?,
+        silence: read_or("--silence", &args.silence, silence, 10 * SECOND, show_duration, noted)?,
         resolve_every: read("--resolve-every", &args.resolve_every, |text| match text {
             "once" => Ok(None),
             text => units::duration_above_zero(text).map(Some),
@@ -306,16 +251,12 @@ pub(super) fn backend_from(args: &AttackArgs) -> Result<BackendFrom, Usage> {
         return Ok(BackendFrom::Usual);
     };
     match typed.split_once(':') {
-        Some(("header", name)) if is_token(name) => {
-            Ok(BackendFrom::Header(name.to_ascii_lowercase()))
-        }
+        Some(("header", name)) if is_token(name) => Ok(BackendFrom::Header(name.to_ascii_lowercase())),
         Some(("cookie", name)) if is_token(name) => Ok(BackendFrom::Cookie(name.to_string())),
         Some(("body", _)) => Err(Usage(
             "--backend-from body: is not there yet: header:NAME or cookie:NAME".into(),
         )),
-        _ => Err(Usage(format!(
-            "--backend-from {typed}: header:NAME or cookie:NAME"
-        ))),
+        _ => Err(Usage(format!("--backend-from {typed}: header:NAME or cookie:NAME"))),
     }
 }
 
@@ -323,18 +264,19 @@ pub(super) fn backend_from(args: &AttackArgs) -> Result<BackendFrom, Usage> {
 pub(super) fn sources(args: &AttackArgs) -> Result<Vec<SourceRange>, Usage> {
     let parts = args.source_ips.iter().flat_map(|list| list.split(','));
     parts
-        .map(|part| {
-            source(part.trim()).map_err(|error| Usage(format!("--source-ips {part}: {error}")))
-        })
+        .map(|part| source(part.trim()).map_err(|error| Usage(format!("--source-ips {part}: {error}"))))
         .collect()
+}
+
+/// The same of one host's `sources=`.
+pub(super) fn source_ranges(typed: &str) -> Result<Vec<SourceRange>, String> {
+    typed.split(',').map(|part| source(part.trim())).collect()
 }
 
 fn source(text: &str) -> Result<SourceRange, String> {
     let address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>();
     if let Some(name) = text.strip_prefix("iface:") {
-        let plain = !name.is_empty()
-            && name.len() < 16
-            && name.chars().all(|c| c.is_ascii_graphic() && c != '/');
+        let plain = !name.is_empty() && name.len() < 16 && name.chars().all(|c| c.is_ascii_graphic() && c != '/');
         return plain
             .then(|| SourceRange::Interface(name.to_string()))
             .ok_or_else(|| "no interface name".into());
@@ -348,9 +290,7 @@ fn source(text: &str) -> Result<SourceRange, String> {
             .map(SourceRange::Net)
             .map_err(|_| "no network: 10.0.0.0/24".into());
     }
-    let wrong = || {
-        "an address, a network (10.0.0.0/24), a range (10.0.0.4-10.0.0.9) or iface:NAME".to_string()
-    };
+    let wrong = || "an address, a network (10.0.0.0/24), a range (10.0.0.4-10.0.0.9) or iface:NAME".to_string();
     let (from, to) = text.split_once('-').ok_or_else(wrong)?;
     let (from, to) = (
         address(from.trim()).map_err(|_| wrong())?,

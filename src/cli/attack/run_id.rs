@@ -30,15 +30,9 @@ mod tests {
 
     #[test]
     fn names_are_in_the_order_of_time() {
-        let names: Vec<String> = [
-            0,
-            1,
-            1_700_000_000_000,
-            1_700_000_000_001,
-            1_900_000_000_000,
-        ]
-        .map(|ms| name(ms, 0x7fff_u64.wrapping_sub(ms)))
-        .into();
+        let names: Vec<String> = [0, 1, 1_700_000_000_000, 1_700_000_000_001, 1_900_000_000_000]
+            .map(|ms| name(ms, 0x7fff_u64.wrapping_sub(ms)))
+            .into();
         assert!(
             names.is_sorted() && names.iter().all(|name| name.len() == 12),
             "{names:?}"

@@ -17,8 +17,7 @@ pub(super) fn socketio(
         Some("4" | "auto") => {}
         Some("3") => {
             return Err(Usage(
-                "--eio 3 is not there yet: this version speaks Engine.IO 4 (servers from v3 on)"
-                    .into(),
+                "--eio 3 is not there yet: this version speaks Engine.IO 4 (servers from v3 on)".into(),
             ));
         }
         Some(other) => return Err(Usage(format!("--eio {other}: auto or 4"))),
@@ -26,9 +25,7 @@ pub(super) fn socketio(
     }
     for (flag, given) in [("--ack", args.ack), ("--expect", args.expect.is_some())] {
         if given && args.emit.is_empty() {
-            return Err(Usage(format!(
-                "{flag}: nothing is emitted; add --emit 'event,json'"
-            )));
+            return Err(Usage(format!("{flag}: nothing is emitted; add --emit 'event,json'")));
         }
     }
     let mut query: Vec<String> = aim
@@ -56,10 +53,7 @@ pub(super) fn socketio(
         emits: args
             .emit
             .iter()
-            .map(|typed| {
-                emit(typed)
-                    .map_err(|error| Usage(format!("--emit {}: {error}", redact_emit(typed))))
-            })
+            .map(|typed| emit(typed).map_err(|error| Usage(format!("--emit {}: {error}", redact_emit(typed)))))
             .collect::<Result<_, _>>()?,
         ack: args.ack,
         expect: args.expect.clone(),
@@ -82,9 +76,7 @@ fn carrier(args: &AttackArgs, aim: &Aim, noted: &mut Noted) -> Result<Carrier, U
         ))),
         (Some("upgrade"), false) => Ok(Carrier::Upgrade),
         (Some("polling"), false) => Ok(Carrier::Polling),
-        (Some(other), _) => Err(Usage(format!(
-            "--transport {other}: upgrade, websocket or polling"
-        ))),
+        (Some(other), _) => Err(Usage(format!("--transport {other}: upgrade, websocket or polling"))),
     }
 }
 
@@ -107,11 +99,7 @@ fn endpoint(args: &AttackArgs, noted: &mut Noted) -> Result<String, Usage> {
 }
 
 fn namespace(args: &AttackArgs, aim: &Aim) -> Result<String, Usage> {
-    let by_url = if aim.path.is_empty() {
-        "/"
-    } else {
-        aim.path.as_str()
-    };
+    let by_url = if aim.path.is_empty() { "/" } else { aim.path.as_str() };
     match args.namespace.as_deref() {
         None => Ok(by_url.to_string()),
         Some(typed) => {
@@ -140,14 +128,12 @@ fn query_pair(typed: &str, around: &Surroundings) -> Result<String, Usage> {
         return Err(wrong("this parameter is the protocol's own, swarm sets it"));
     }
     let value = secret::value(value, around.environment.as_ref()).map_err(|error| wrong(&error))?;
-    let escaped =
-        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let escaped = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     Ok(format!("{}={}", escaped(key), escaped(&value)))
 }
 
 fn auth(typed: &str, around: &Surroundings) -> Result<String, Usage> {
-    let text = secret::value(typed, around.environment.as_ref())
-        .map_err(|error| Usage::of("--auth:", error))?;
+    let text = secret::value(typed, around.environment.as_ref()).map_err(|error| Usage::of("--auth:", error))?;
     match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(serde_json::Value::Object(_)) => Ok(text),
         Ok(_) => Err(Usage(
@@ -175,14 +161,10 @@ fn emit(typed: &str) -> Result<String, String> {
             format!("[{event},{rest}]")
         }
     };
-    let parts: Vec<serde_json::Value> = serde_json::from_str(&array).map_err(|_| {
-        "what follows the event must be JSON, a text in quotes: 'event,\"text\",{\"n\":1}'"
-            .to_string()
-    })?;
+    let parts: Vec<serde_json::Value> = serde_json::from_str(&array)
+        .map_err(|_| "what follows the event must be JSON, a text in quotes: 'event,\"text\",{\"n\":1}'".to_string())?;
     match parts.first() {
-        Some(serde_json::Value::String(event)) if event.is_empty() => {
-            Err("the event has no name".into())
-        }
+        Some(serde_json::Value::String(event)) if event.is_empty() => Err("the event has no name".into()),
         Some(serde_json::Value::String(event))
             if [
                 "connect",

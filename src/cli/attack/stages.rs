@@ -25,17 +25,8 @@ pub(super) fn capped_every(every: u64, clients: u64, max: Option<u64>, noted: &m
 }
 
 /// Stages cut off at the cap: a ramp through it becomes a ramp to it and a plateau.
-pub(super) fn capped(
-    stages: &[Stage],
-    max: Option<u64>,
-    flag: &str,
-    noted: &mut Noted,
-) -> Vec<Stage> {
-    let top = stages
-        .iter()
-        .map(|stage| stage.from.max(stage.to))
-        .max()
-        .unwrap_or(0);
+pub(super) fn capped(stages: &[Stage], max: Option<u64>, flag: &str, noted: &mut Noted) -> Vec<Stage> {
+    let top = stages.iter().map(|stage| stage.from.max(stage.to)).max().unwrap_or(0);
     let Some(max) = max.filter(|max| top > *max) else {
         return stages.to_vec();
     };
@@ -69,8 +60,7 @@ fn cut(stage: Stage, max: u64) -> [Stage; 2] {
         return [plateau(duration), plateau(0)];
     }
     // the part of the ramp that lies under the cap
-    let under =
-        u128::from(duration) * u128::from(max - from.min(to)) / u128::from(from.abs_diff(to));
+    let under = u128::from(duration) * u128::from(max - from.min(to)) / u128::from(from.abs_diff(to));
     let under = u64::try_from(under).unwrap_or(duration);
     if from < to {
         [
@@ -128,9 +118,7 @@ pub(super) fn stages(typed: &[String]) -> Result<(Vec<Stage>, Vec<Stage>), Usage
             .iter()
             .fold(0, |sum: u64, stage| sum.saturating_add(stage.duration));
         if whole > units::LONGEST {
-            return Err(Usage(
-                "--stage: all stages together are longer than 365 days".into(),
-            ));
+            return Err(Usage("--stage: all stages together are longer than 365 days".into()));
         }
         if !list.is_empty() && list.iter().all(|stage| stage.from == 0 && stage.to == 0) {
             return Err(Usage("--stage: all stages are at zero".into()));

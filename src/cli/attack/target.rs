@@ -56,11 +56,7 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
             "attack what? a URL is missing: swarm attack https://host/".into(),
         ));
     }
-    let addresses: Vec<Address> = args
-        .urls
-        .iter()
-        .map(|typed| address(typed))
-        .collect::<Result<_, _>>()?;
+    let addresses: Vec<Address> = args.urls.iter().map(|typed| address(typed)).collect::<Result<_, _>>()?;
     let kind = kind(args, &addresses)?;
     if kind == Kind::Socketio {
         addresses.iter().try_for_each(refuse_pasted)?;
@@ -68,17 +64,11 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
     let user = agreed(&addresses, "user-info", |address| user_info(&address.url))?;
     let (path, query) = match kind {
         Kind::Socketio => (
-            agreed(
-                &addresses,
-                "paths, which are socketio's namespaces",
-                |address| address.url.path().to_string(),
-            )?,
+            agreed(&addresses, "paths, which are socketio's namespaces", |address| {
+                address.url.path().to_string()
+            })?,
             agreed(&addresses, "queries", |address| {
-                address
-                    .url
-                    .query()
-                    .filter(|q| !q.is_empty())
-                    .map(String::from)
+                address.url.query().filter(|q| !q.is_empty()).map(String::from)
             })?,
         ),
         _ => (String::new(), None),
@@ -101,9 +91,7 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
             rule.typed, rule.from.0, rule.from.1
         )));
     }
-    let websocket_scheme = addresses
-        .iter()
-        .any(|address| address.url.scheme().starts_with("ws"));
+    let websocket_scheme = addresses.iter().any(|address| address.url.scheme().starts_with("ws"));
     Ok(Aim {
         kind,
         targets,
@@ -116,24 +104,12 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
 
 fn address(typed: &str) -> Result<Address, Usage> {
     let (weight, text) = match typed.split_once('=') {
-        Some((weight, rest))
-            if !weight.is_empty() && weight.chars().all(|c| c.is_ascii_digit()) =>
-        {
-            (weight, rest)
-        }
+        Some((weight, rest)) if !weight.is_empty() && weight.chars().all(|c| c.is_ascii_digit()) => (weight, rest),
         _ => ("1", typed),
     };
     let shown = redact_url(text);
-    let weight = weight
-        .parse()
-        .ok()
-        .filter(|weight| (1..=10_000).contains(weight));
-    let weight = weight.ok_or_else(|| {
-        Usage(format!(
-            "{}: a weight is between 1 and 10000",
-            redact_url(typed)
-        ))
-    })?;
+    let weight = weight.parse().ok().filter(|weight| (1..=10_000).contains(weight));
+    let weight = weight.ok_or_else(|| Usage(format!("{}: a weight is between 1 and 10000", redact_url(typed))))?;
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(Usage(format!(
             "{shown}: no scheme; https://{shown}? (http, https, ws or wss)"
@@ -169,8 +145,7 @@ fn kind(args: &AttackArgs, addresses: &[Address]) -> Result<Kind, Usage> {
         Some("socketio") => Some(Kind::Socketio),
         Some("engineio") => {
             return Err(Usage(
-                "--engine engineio is not there yet: --socketio speaks Engine.IO and Socket.IO"
-                    .into(),
+                "--engine engineio is not there yet: --socketio speaks Engine.IO and Socket.IO".into(),
             ));
         }
         Some(other) => {
@@ -257,19 +232,10 @@ fn refuse_pasted(address: &Address) -> Result<(), Usage> {
 
 fn user_info(url: &Url) -> Option<(String, String)> {
     let named = !url.username().is_empty() || url.password().is_some();
-    named.then(|| {
-        (
-            unescaped(url.username()),
-            unescaped(url.password().unwrap_or_default()),
-        )
-    })
+    named.then(|| (unescaped(url.username()), unescaped(url.password().unwrap_or_default())))
 }
 
-fn agreed<T: PartialEq>(
-    addresses: &[Address],
-    what: &str,
-    of: impl Fn(&Address) -> T,
-) -> Result<T, Usage> {
+fn agreed<T: PartialEq>(addresses: &[Address], what: &str, of: impl Fn(&Address) -> T) -> Result<T, Usage> {
     let first = of(&addresses[0]);
     match addresses.iter().all(|address| of(address) == first) {
         true => Ok(first),
@@ -297,10 +263,9 @@ fn target(address: &Address, kind: Kind, rules: &[ConnectTo]) -> Result<Target, 
             (_, Some(query)) => format!("{}?{query}", url.path()),
             (_, None) => url.path().to_string(),
         },
-        authority: url.port().map_or_else(
-            || bracketed.to_string(),
-            |port| format!("{bracketed}:{port}"),
-        ),
+        authority: url
+            .port()
+            .map_or_else(|| bracketed.to_string(), |port| format!("{bracketed}:{port}")),
         host,
         weight: address.weight,
         connect_to: None,
@@ -358,8 +323,7 @@ fn connect_to(typed: &str) -> Result<ConnectTo, Usage> {
             None => return Err(wrong()),
         }
     }
-    let [from_host, from_port, to_host, to_port] =
-        <[String; 4]>::try_from(parts).map_err(|_| wrong())?;
+    let [from_host, from_port, to_host, to_port] = <[String; 4]>::try_from(parts).map_err(|_| wrong())?;
     let port = |text: &str| match text {
         "" => Ok(None),
         digits => digits

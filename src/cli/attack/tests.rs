@@ -1,9 +1,7 @@
 use super::*;
 use crate::cli::{Command, Parsed, parse};
 use crate::plan::{MinHosts, SourceRange};
-use swarm_agent::wire::share::{
-    BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage,
-};
+use swarm_agent::wire::share::{BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage};
 
 const S: u64 = 1_000_000_000;
 
@@ -41,9 +39,7 @@ fn attack(line: &str) -> Result<AttackCommand, String> {
 }
 
 fn plan(line: &str) -> Plan {
-    attack(line)
-        .unwrap_or_else(|error| panic!("{line}: {error}"))
-        .plan
+    attack(line).unwrap_or_else(|error| panic!("{line}: {error}")).plan
 }
 
 fn plateau(duration: u64, rate: u64) -> Schedule {
@@ -60,14 +56,8 @@ fn plateau(duration: u64, rate: u64) -> Schedule {
 fn refusals_say_the_right_line() {
     for (line, says) in [
         ("", "attack what? a URL is missing"),
-        (
-            "example.com",
-            "example.com: no scheme; https://example.com?",
-        ),
-        (
-            "localhost:3000",
-            "localhost:3000: no scheme; https://localhost:3000?",
-        ),
+        ("example.com", "example.com: no scheme; https://example.com?"),
+        ("localhost:3000", "localhost:3000: no scheme; https://localhost:3000?"),
         ("ftp://h/", "unknown scheme `ftp`"),
         ("https://", "no host"),
         ("https:///x", "no host"),
@@ -79,10 +69,7 @@ fn refusals_say_the_right_line() {
         ("http://h/ --engine gopher", "no such engine"),
         ("http://h/ --engine engineio", "not there yet"),
         ("http://h/ --engine http --socketio", "give one of them"),
-        (
-            "ws://h/ --engine http",
-            "--engine http wants http:// or https://",
-        ),
+        ("ws://h/ --engine http", "--engine http wants http:// or https://"),
         ("http://h/ --hold 10s", "http holds nothing; use -z"),
         ("ws://h/ --hold 10s -z 20s", "--hold and -z"),
         ("ws://h/ --warmup 5s", "--warmup is for http"),
@@ -93,17 +80,11 @@ fn refusals_say_the_right_line() {
         ("http://h/ --stage 30s:100 -q 5", "--stage and -q"),
         ("http://h/ --stage 30s:100 -z 5s", "--stage and -z"),
         ("http://h/ --stage connections:30s:100 -c 5", "leave out -c"),
-        (
-            "http://h/ --stage connections:30s:100 --stage 30s:100",
-            "not both",
-        ),
+        ("http://h/ --stage connections:30s:100 --stage 30s:100", "not both"),
         ("http://h/ --stage 30s", "T:TO or T:FROM..TO"),
         ("http://h/ --stage 30:100", "30s? "),
         ("http://h/ --stage 30s:0", "all stages are at zero"),
-        (
-            "http://h/ --max-rate 100",
-            "the right line is -q 100/s -c 50",
-        ),
+        ("http://h/ --max-rate 100", "the right line is -q 100/s -c 50"),
         ("http://h/ -q 5 --connect-rate 5", "cap them with -c"),
         (
             "ws://h/ -q 5",
@@ -119,24 +100,15 @@ fn refusals_say_the_right_line() {
         ("ws://h/ --auth {}", "--auth: add --socketio"),
         ("http://h/ --message x", "use a ws:// or wss:// URL"),
         ("http://h/ --socketio --message x", "--emit 'event,json'"),
-        (
-            "ws://h/ -d x",
-            "--data is for http: a websocket sends --message TEXT",
-        ),
+        ("ws://h/ -d x", "--data is for http: a websocket sends --message TEXT"),
         ("ws://h/ --echo", "--echo: nothing is sent"),
         ("http://h/ --socketio --ack", "--ack: nothing is emitted"),
         (
             "http://h/ --socketio --emit hello,world",
             "must be JSON, a text in quotes",
         ),
-        (
-            "http://h/ --socketio --emit connect,1",
-            "`connect` is reserved",
-        ),
-        (
-            "http://h/ --socketio --emit [1]",
-            "must begin with the event's name",
-        ),
+        ("http://h/ --socketio --emit connect,1", "`connect` is reserved"),
+        ("http://h/ --socketio --emit [1]", "must begin with the event's name"),
         ("http://h/ --socketio --auth x", "--auth: no JSON"),
         ("http://h/ --socketio --auth 5", "must be a JSON object"),
         ("http://h/ --socketio --eio 3", "--eio 3 is not there yet"),
@@ -145,10 +117,7 @@ fn refusals_say_the_right_line() {
             "http://h/ --socketio --transport pigeon",
             "upgrade, websocket or polling",
         ),
-        (
-            "wss://h/ --socketio --transport polling",
-            "write http(s)://",
-        ),
+        ("wss://h/ --socketio --transport polling", "write http(s)://"),
         ("http://h/a http://h/b --socketio", "namespaces"),
         ("http://h/a --socketio --namespace /b", "already names /a"),
         (
@@ -159,22 +128,13 @@ fn refusals_say_the_right_line() {
             "https://h/api/socket.io/ --socketio",
             "the right line is: swarm attack https://h --socketio --path /api/socket.io/",
         ),
-        (
-            "https://h/?EIO=4 --socketio",
-            "`?EIO=` belongs to the protocol",
-        ),
+        ("https://h/?EIO=4 --socketio", "`?EIO=` belongs to the protocol"),
         ("http://h/ --require p99", "quote it: --require 'p99<250ms'"),
         ("http://h/ --require 'p99<250'", "a latency needs its unit"),
         ("http://h/ -H Bad", "'Name: value'"),
-        (
-            "http://h/ -H 'Content-Length: 5'",
-            "swarm sets this header itself",
-        ),
+        ("http://h/ -H 'Content-Length: 5'", "swarm sets this header itself"),
         ("http://h/ -H 'Connection: close'", "use --no-keepalive"),
-        (
-            "http://h/ -H 'X: env:NONE'",
-            "env:NONE: this variable is not set",
-        ),
+        ("http://h/ -H 'X: env:NONE'", "env:NONE: this variable is not set"),
         ("http://h/ -u alice", "no password"),
         ("http://a:b@h/ -u c:d", "give one of them"),
         ("http://h/ -u a:b -H 'Authorization: x'", "give one of them"),
@@ -184,19 +144,13 @@ fn refusals_say_the_right_line() {
         ("http://h/ -d @no-such-file", "cannot read no-such-file"),
         ("http://h/ --ok 200-100", "is no status"),
         ("http://h/ --cert a.pem", "add --key FILE"),
-        (
-            "http://h/ --cacert no-such-file",
-            "cannot read no-such-file",
-        ),
+        ("http://h/ --cacert no-such-file", "cannot read no-such-file"),
         ("http://h/ --connect-to a:80:b:80", "no target is at a:80"),
         ("http://h/ --connect-to h:80:b", "HOST:PORT:ADDR:PORT"),
         ("http://h/ --backend-from body:/x", "not there yet"),
         ("http://h/ --backend-from x", "header:NAME or cookie:NAME"),
         ("http://h/ --silence 6m", "between 2s and 5m"),
-        (
-            "http://h/ --source-ips 10.0.0.9-10.0.0.4",
-            "the wrong way round",
-        ),
+        ("http://h/ --source-ips 10.0.0.9-10.0.0.4", "the wrong way round"),
         ("http://h/ --source-ips 10.0.0.0/99", "no network"),
         ("http://h/ --min-hosts 0", "must be at least 1"),
         ("http://h/ --min-hosts 120%", "between 1% and 100%"),
@@ -207,15 +161,10 @@ fn refusals_say_the_right_line() {
         ("http://h/ -o report", "no ending"),
         ("http://h/ -o report.xml", "unknown ending `.xml`"),
         ("http://h/ -o report.html", "html is not there yet"),
-        (
-            "http://h/ -o no-such-folder/report.json",
-            "the folder can't be written",
-        ),
+        ("http://h/ -o no-such-folder/report.json", "the folder can't be written"),
         ("http://h/ --agent-binary x86_64", "ARCH=FILE"),
     ] {
-        let error = attack(line)
-            .err()
-            .unwrap_or_else(|| panic!("{line}: accepted"));
+        let error = attack(line).err().unwrap_or_else(|| panic!("{line}: accepted"));
         assert!(error.contains(says), "{line}: {error}");
         assert!(!error.contains('\n'), "{line}: {error}");
     }
@@ -227,32 +176,18 @@ fn the_defaults_of_http() {
     let Load::Closed(closed) = &plan.load else {
         panic!("closed loop")
     };
-    assert_eq!(
-        closed.connections,
-        Level::Ramp {
-            count: 50,
-            rate: None
-        }
-    );
+    assert_eq!(closed.connections, Level::Ramp { count: 50, rate: None });
     assert_eq!(
         (closed.requests, closed.duration, closed.warmup),
         (None, Some(10 * S), 0)
     );
     let target = &plan.targets[0];
     assert_eq!(
-        (
-            target.path.as_str(),
-            target.authority.as_str(),
-            target.port,
-            target.tls
-        ),
+        (target.path.as_str(), target.authority.as_str(), target.port, target.tls),
         ("/x?y=1", "127.0.0.1:8080", 8080, false)
     );
     assert_eq!(target.url, "http://127.0.0.1:8080/x?y=***");
-    let agent = format!(
-        "swarm/{} (load test; run 0123456789ab)",
-        env!("CARGO_PKG_VERSION")
-    );
+    let agent = format!("swarm/{} (load test; run 0123456789ab)", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         plan.request.headers,
         [
@@ -292,10 +227,7 @@ fn http_loads() {
         (plateau(30 * S, 1000), Some(5000), 7)
     );
     assert_eq!(open("http://h/ -q 100").schedule, plateau(10 * S, 100));
-    assert_eq!(
-        open("http://h/ -q 100 -n 250").schedule,
-        plateau(S * 5 / 2, 100)
-    );
+    assert_eq!(open("http://h/ -q 100 -n 250").schedule, plateau(S * 5 / 2, 100));
     assert_eq!(open("http://h/ -q 2 -t 3s").connections, 6);
     assert_eq!(open("http://h/ -q 5k").connections, 10_000);
     let stages = open("http://h/ --stage 10s:100 --stage 20s:100 --stage 5s:500..50")
@@ -306,8 +238,7 @@ fn http_loads() {
         .map(|s| (s.duration / S, s.from / PER_SECOND, s.to / PER_SECOND))
         .collect();
     assert_eq!(uhz, [(10, 0, 100), (20, 100, 100), (5, 500, 50)]);
-    let Load::Closed(closed) = plan("http://h/ --stage connections:10s:40 -n 9 --warmup 2s").load
-    else {
+    let Load::Closed(closed) = plan("http://h/ --stage connections:10s:40 -n 9 --warmup 2s").load else {
         panic!("closed loop")
     };
     assert_eq!(
@@ -349,13 +280,7 @@ fn held_loads() {
             305,
             None,
         ),
-        (
-            "ws://h/ -c 10 --connect-rate max --hold 3s",
-            10,
-            None,
-            3,
-            None,
-        ),
+        ("ws://h/ -c 10 --connect-rate max --hold 3s", 10, None, 3, None),
         (
             "ws://h/ -c 100 --connect-rate 50 -z 20s --message x",
             100,
@@ -417,10 +342,7 @@ fn held_loads() {
     };
     assert_eq!(held.end, 15 * S);
     assert_eq!(
-        attack("ws://h/ -c 1000 --connect-rate 10 -z 5s")
-            .unwrap()
-            .notes[0]
-            .0,
+        attack("ws://h/ -c 1000 --connect-rate 10 -z 5s").unwrap().notes[0].0,
         "ramp_cut"
     );
 }
@@ -439,9 +361,7 @@ fn the_cap_cuts_and_says_so() {
             "--max-rate 400/s: -q 1,000/s runs at 400/s at most".to_string()
         )]
     );
-    let Load::Open(open) =
-        plan("http://h/ --stage 10s:0..1000 --stage 10s:1000..0 --max-rate 500").load
-    else {
+    let Load::Open(open) = plan("http://h/ --stage 10s:0..1000 --stage 10s:1000..0 --max-rate 500").load else {
         panic!("open loop")
     };
     let cut: Vec<(u64, u64, u64)> = open
@@ -450,13 +370,8 @@ fn the_cap_cuts_and_says_so() {
         .iter()
         .map(|s| (s.duration / S, s.from / PER_SECOND, s.to / PER_SECOND))
         .collect();
-    assert_eq!(
-        cut,
-        [(5, 0, 500), (5, 500, 500), (5, 500, 500), (5, 500, 0)]
-    );
-    let Load::Held(held) =
-        plan("ws://h/ -c 100 --connect-rate max --message x --every 1s --max-rate 50").load
-    else {
+    assert_eq!(cut, [(5, 0, 500), (5, 500, 500), (5, 500, 500), (5, 500, 0)]);
+    let Load::Held(held) = plan("ws://h/ -c 100 --connect-rate max --message x --every 1s --max-rate 50").load else {
         panic!("held")
     };
     assert_eq!(
@@ -467,12 +382,7 @@ fn the_cap_cuts_and_says_so() {
         }
     );
     assert_eq!(held.cadence, Some(Cadence::Every(2 * S)));
-    assert!(
-        attack("http://h/ -q 100 --max-rate 400")
-            .unwrap()
-            .notes
-            .is_empty()
-    );
+    assert!(attack("http://h/ -q 100 --max-rate 400").unwrap().notes.is_empty());
     assert!(
         attack("ws://h/ --stage connections:1s:1000 --max-rate 400")
             .unwrap_err()
@@ -482,19 +392,14 @@ fn the_cap_cuts_and_says_so() {
 
 #[test]
 fn what_http_says() {
-    let Engine::Http(http) =
-        plan("http://h/ -d a=b --ok 200-299,304 --redirects 3 --no-keepalive").engine
-    else {
+    let Engine::Http(http) = plan("http://h/ -d a=b --ok 200-299,304 --redirects 3 --no-keepalive").engine else {
         panic!("http")
     };
     assert_eq!(
         (http.method.as_str(), http.body.as_deref(), http.redirects),
         ("POST", Some(b"a=b".as_slice()), 3)
     );
-    assert_eq!(
-        (http.keepalive, http.ok),
-        (false, vec![(200, 299), (304, 304)])
-    );
+    assert_eq!((http.keepalive, http.ok), (false, vec![(200, 299), (304, 304)]));
     let Engine::Http(http) = plan("http://h/ -X put -d -5").engine else {
         panic!("http")
     };
@@ -505,11 +410,7 @@ fn what_http_says() {
     let request = plan("http://al%20ice:p%40w@h/ -H 'user-agent: me' -H 'Cookie: c=1' -b d=2 -H 'X-Key: env:TOKEN' -T text/plain --cookies keep").request;
     assert_eq!(request.cookie.as_deref(), Some("d=2; c=1"));
     assert!(request.keep_cookies);
-    let has = |name: &str, value: &str| {
-        request
-            .headers
-            .contains(&(name.to_string(), value.to_string()))
-    };
+    let has = |name: &str, value: &str| request.headers.contains(&(name.to_string(), value.to_string()));
     assert!(
         has("Authorization", "Basic YWwgaWNlOnBAdw==")
             && has("X-Key", "t0ken")
@@ -522,10 +423,7 @@ fn what_http_says() {
             .iter()
             .any(|(name, _)| name == "User-Agent" || name == "Cookie")
     );
-    assert_eq!(
-        plan("http://h/ -H 'Host: other'").targets[0].authority,
-        "other"
-    );
+    assert_eq!(plan("http://h/ -H 'Host: other'").targets[0].authority, "other");
 }
 
 #[test]
@@ -549,56 +447,33 @@ fn what_socketio_says() {
     assert_eq!(full.query, ["room=5", "q=a+b", "t2=t0ken"]);
     assert_eq!(
         full.emits,
-        [
-            "[\"hi\",{\"big\":12345678901234567890123}]",
-            "[\"x\",2]",
-            "[\"bye\"]"
-        ]
+        ["[\"hi\",{\"big\":12345678901234567890123}]", "[\"x\",2]", "[\"bye\"]"]
     );
     assert!(plan("https://h --socketio").request.keep_cookies);
     let names = |line: &str| plan(line).requirements[0].subject();
-    assert_eq!(
-        names("https://h --socketio --require 'p99<1s'"),
-        "handshake.p99"
-    );
+    assert_eq!(names("https://h --socketio --require 'p99<1s'"), "handshake.p99");
     assert_eq!(
         names("https://h --socketio --emit a --ack --require 'p99<1s'"),
         "ack.p99"
     );
-    assert_eq!(
-        names("wss://h --message x --echo --require 'p99<1s'"),
-        "message.p99"
-    );
+    assert_eq!(names("wss://h --message x --echo --require 'p99<1s'"), "message.p99");
     let closed = attack("http://h --require 'p99<1s'").unwrap();
-    assert!(
-        closed.notes[0].1.contains("require service.p99"),
-        "{:?}",
-        closed.notes
-    );
+    assert!(closed.notes[0].1.contains("require service.p99"), "{:?}", closed.notes);
 }
 
 #[test]
 fn targets() {
-    let several = plan(
-        "3=https://a/x 1=https://[::1]:8443/y --connect-to a:443:10.0.0.4:8443 --connect-to :::",
-    )
-    .targets;
+    let several =
+        plan("3=https://a/x 1=https://[::1]:8443/y --connect-to a:443:10.0.0.4:8443 --connect-to :::").targets;
     assert_eq!(several.iter().map(|t| t.weight).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(several[0].connect_to, Some(("10.0.0.4".into(), 8443)));
     assert_eq!(
-        (
-            several[1].host.as_str(),
-            several[1].authority.as_str(),
-            several[1].port
-        ),
+        (several[1].host.as_str(), several[1].authority.as_str(), several[1].port),
         ("::1", "[::1]:8443", 8443)
     );
     let secret = plan("wss://u:p@h/x?token=abc");
     assert_eq!(
-        (
-            secret.targets[0].url.as_str(),
-            secret.targets[0].path.as_str()
-        ),
+        (secret.targets[0].url.as_str(), secret.targets[0].path.as_str()),
         ("wss://h/x?token=***", "/x?token=abc")
     );
     assert_eq!((secret.targets[0].port, secret.targets[0].tls), (443, true));
@@ -611,7 +486,9 @@ fn nothing_secret_is_in_the_command() {
     let command = plan(line).command;
     assert!(!command.contains("hidden"), "{command}");
     assert!(command.contains("-kH 'Accept: a/b'"), "{command}");
-    let command = plan("https://h --socketio --auth '{\"t\":\"hidden\"}' --emit 'login,\"hidden\"' --query=k=hidden -uu:hidden").command;
+    let command =
+        plan("https://h --socketio --auth '{\"t\":\"hidden\"}' --emit 'login,\"hidden\"' --query=k=hidden -uu:hidden")
+            .command;
     assert!(
         !command.contains("hidden") && command.contains("login,***"),
         "{command}"
@@ -655,15 +532,9 @@ fn the_rest() {
         full.plan.sources[0],
         SourceRange::Range("127.0.0.2".parse().unwrap(), "127.0.0.9".parse().unwrap())
     );
-    assert_eq!(
-        plan("http://h/ --min-hosts 3").min_hosts,
-        MinHosts::Count(3)
-    );
+    assert_eq!(plan("http://h/ --min-hosts 3").min_hosts, MinHosts::Count(3));
     assert_eq!(plan("http://h/ -t 3s").limits.grace, 3 * S);
-    assert_eq!(
-        plan("http://h/ --resolve-every 5s").limits.resolve_every,
-        Some(5 * S)
-    );
+    assert_eq!(plan("http://h/ --resolve-every 5s").limits.resolve_every, Some(5 * S));
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("r.json");
     assert_eq!(

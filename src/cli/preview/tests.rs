@@ -3,10 +3,7 @@ use crate::cli::attack::{Surroundings, understand};
 use crate::cli::{Command, Parsed, parse};
 
 fn shown(line: &str, crew: &Crew) -> Vec<String> {
-    let words: Vec<String> = format!("swarm attack {line}")
-        .split(' ')
-        .map(String::from)
-        .collect();
+    let words: Vec<String> = format!("swarm attack {line}").split(' ').map(String::from).collect();
     let Ok(Parsed::Command(Command::Attack(args))) = parse(words.iter().map(Into::into)) else {
         panic!("{line}")
     };
@@ -56,10 +53,7 @@ fn the_shape_of_the_contract() {
             "defaults --local 1, --eio auto, no --emit: clients are only held, --transport upgrade, --path /socket.io/",
         ]
     );
-    assert_eq!(
-        first_line(&crew),
-        "from: fleet default: 8 hosts, 8 addresses"
-    );
+    assert_eq!(first_line(&crew), "from: fleet default: 8 hosts, 8 addresses");
 }
 
 #[test]
@@ -70,17 +64,11 @@ fn a_closed_loop_is_named_as_such() {
         "target   http://127.0.0.1/  http GET, keep-alive, cookies dropped"
     );
     assert_eq!(lines[2], "load     50 connections, closed loop, for 10s");
-    assert_eq!(
-        lines[3],
-        "         no due times: queueing is hidden; use -q"
-    );
+    assert_eq!(lines[3], "         no due times: queueing is hidden; use -q");
     assert_eq!(lines[4], "split    1 x 50 connections");
     let all = lines.join("\n");
     assert!(all.contains("\nrequire  p99<250ms  (request.p99)"), "{all}");
-    assert!(
-        all.contains("\nnote     a closed loop has no due times"),
-        "{all}"
-    );
+    assert!(all.contains("\nnote     a closed loop has no due times"), "{all}");
     for default in ["-c 50", "-z 10s", "-t 1m", "--local 1", "--min-hosts 100%"] {
         assert!(all.contains(default), "{default}: {all}");
     }
@@ -119,18 +107,8 @@ fn other_loads() {
             3,
             "split    2 x 2 clients, 0.167/s + 1 x 1 clients, 0.167/s",
         ),
-        (
-            "ws://h/ -c 2 -z 5s",
-            8,
-            4,
-            "         6 of 8 hosts have nothing to do",
-        ),
-        (
-            "3=http://a/ http://b/ -n 10 -c 5",
-            1,
-            1,
-            "         3 of 4  http://a/",
-        ),
+        ("ws://h/ -c 2 -z 5s", 8, 4, "         6 of 8 hosts have nothing to do"),
+        ("3=http://a/ http://b/ -n 10 -c 5", 1, 1, "         3 of 4  http://a/"),
         (
             "http://h/ --connect-to h:80:[::1]:81",
             1,
