@@ -1,1 +1,5 @@
 //! Pure protocol codecs: bytes in, values out. No sockets, no clocks.
+
+pub mod engineio;
+pub mod socketio;
+pub mod websocket;
