@@ -1,1 +1,6 @@
 //! The operations of each protocol, made of `net` and `codec`. No pacing, no recording.
+
+pub mod answer;
+pub mod reach;
+pub mod socketio;
+pub mod websocket;
