@@ -2,3 +2,8 @@
 //!
 //! One entry for each kind of load. Each returns when its load is over and every client is done; `run` drops it when the
 //! grace period ends. Never here: sockets, protocols (`engine`), due times (`pacer`).
+
+pub mod alarm;
+mod client;
+pub mod held;
+mod room;

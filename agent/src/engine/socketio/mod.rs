@@ -213,7 +213,7 @@ impl Session {
         }
         match answer {
             Ok(answer) if get => {
-                self.get_line = line;
+                self.get_line = line.filter(|_| answer.reusable && answer.rest.is_empty());
                 match std::str::from_utf8(&answer.body) {
                     Ok(payload) => {
                         self.reach.tell("<", &payload.replace('\u{1e}', " | "));
@@ -222,8 +222,8 @@ impl Session {
                     Err(_) => self.finish(Err(Fault::new(FaultKind::Protocol, "a payload is not UTF-8"))),
                 }
             }
-            Ok(_) => {
-                self.post_line = line;
+            Ok(answer) => {
+                self.post_line = line.filter(|_| answer.reusable && answer.rest.is_empty());
                 self.machine.input(Input::Posted, Instant::now(), &mut self.actions);
             }
             Err(fault) => self.finish(Err(fault)),

@@ -25,7 +25,7 @@ pub struct Line {
     used: bool,
 }
 
-/// The end of one request: the connection while it may be used again, and the answer.
+/// The end of one request: its connection, and the answer, which says whether that may be used again.
 pub type Outcome = (Option<Line>, Result<Answer, Fault>);
 
 /// A request under way.
@@ -60,8 +60,7 @@ async fn run(reach: &Reach, line: Option<Line>, path: &str, body: Option<&str>, 
                 reach.keep_cookies(&answer);
                 current.used = true;
                 let verdict = if answer.status == 200 { Ok(answer) } else { Err(session::refused(answer.status, &answer.body)) };
-                let reusable = verdict.as_ref().is_ok_and(|answer| answer.reusable && answer.rest.is_empty());
-                return (reusable.then_some(current), verdict);
+                return (Some(current), verdict);
             }
             // an idle connection that the server has closed meanwhile is no failure
             Err(fault) if current.used && fault.kind == FaultKind::ClosedByServer => {}
