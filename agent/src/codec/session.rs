@@ -423,3 +423,7 @@ pub fn refused(status: u16, body: &[u8]) -> Fault {
     };
     fault.with_answer(status, body)
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
