@@ -2,4 +2,8 @@
 
 pub mod backend;
 pub mod cookie;
+pub mod engineio;
 pub mod http1;
+pub mod session;
+pub mod socketio;
+pub mod websocket;

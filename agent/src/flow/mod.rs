@@ -3,9 +3,13 @@
 //! One file for each kind of load. Each returns when its load is over and every client is done; `run` drops it when the
 //! grace period ends. Never here: sockets, protocols (`engine`), due times (`pacer`).
 
+mod alarm;
+mod client;
 pub mod closed;
+pub mod held;
 pub mod hit;
 pub mod open;
+mod room;
 
 use crate::wire::share::Load;
 use crate::worker::Worker;
@@ -18,6 +22,6 @@ pub async fn run(worker: Rc<Worker>) {
     match &share.load {
         Load::Closed(load) => closed::run(worker, load).await,
         Load::Open(load) => open::run(worker, load).await,
-        Load::Held(_) => {}
+        Load::Held(_) => held::run(worker).await,
     }
 }
