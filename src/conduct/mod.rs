@@ -2,4 +2,5 @@
 
 pub mod outcome;
 pub mod phase;
+pub mod plausible;
 pub mod sync;
