@@ -1,6 +1,7 @@
 //! swarm's controller.
 
 pub mod agent_binary;
+pub mod balancer;
 pub mod cli;
 pub mod clock;
 pub mod conduct;
@@ -10,6 +11,7 @@ pub mod deploy;
 pub mod error;
 pub mod fleet;
 pub mod link;
+pub mod merge;
 pub mod plan;
 pub mod requirement;
 pub mod secret;

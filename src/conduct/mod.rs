@@ -5,6 +5,7 @@ pub mod event;
 pub mod notice;
 pub mod outcome;
 pub mod phase;
+pub mod plausible;
 pub mod sync;
 
 use crate::clock::now_ns;
