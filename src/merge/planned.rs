@@ -1,9 +1,6 @@
 //! How many hits a plan has: arithmetic on the load, kept apart from what agents count. Never here: what was done.
 
-use swarm_agent::wire::share::{Cadence, Load, Schedule, Share, Stage};
-
-/// Twice the number of nanoseconds times microhertz in one hit, as in the agent's pacer.
-const HIT: u128 = 2_000_000_000_000_000;
+use swarm_agent::wire::share::{Cadence, Load, Schedule, Share};
 
 /// Hits that a share has to send; `None` where nothing but the run itself tells (a closed loop that ends by the clock,
 /// clients that speak on their own).
@@ -27,9 +24,7 @@ pub fn whole_hits(load: &Load) -> Option<u64> {
 /// How many hits are due before the end of a schedule: hit n is due where the area under the rate is n, so these are
 /// the n below the whole area.
 pub fn hits(schedule: &Schedule) -> u64 {
-    let area = |s: &Stage| (u128::from(s.from) + u128::from(s.to)) * u128::from(s.duration);
-    let whole = schedule.stages.iter().map(area).fold(0, u128::saturating_add);
-    u64::try_from(whole.div_ceil(HIT)).unwrap_or(u64::MAX)
+    swarm_agent::pacer::hits(schedule)
 }
 
 fn capped(due: u64, limit: Option<u64>) -> u64 {
@@ -39,7 +34,7 @@ fn capped(due: u64, limit: Option<u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swarm_agent::wire::share::PER_SECOND;
+    use swarm_agent::wire::share::{PER_SECOND, Stage};
 
     #[test]
     fn hits_are_the_numbers_below_the_area() {
