@@ -6,3 +6,4 @@ pub mod demo;
 pub mod merge;
 pub mod plan;
 pub mod requirement;
+pub mod show;
