@@ -106,6 +106,23 @@ impl Exit {
         }
     }
 
+    /// The exit of a documented code; any other is an unexpected error.
+    pub fn of(code: u8) -> Self {
+        const ALL: [Exit; 8] = [
+            Exit::Ok,
+            Exit::Unexpected,
+            Exit::Usage,
+            Exit::Partial,
+            Exit::Failed,
+            Exit::LeftBehind,
+            Exit::NoLoad,
+            Exit::Interrupted,
+        ];
+        ALL.into_iter()
+            .find(|exit| exit.code() == code)
+            .unwrap_or(Exit::Unexpected)
+    }
+
     /// The one that counts where several hold: 130, 5, 6, 3, 4. An unexpected error or wrong usage yields to those
     /// five, as they say what became of a run; between the two the unexpected error counts.
     pub fn foremost(several: impl IntoIterator<Item = Exit>) -> Exit {

@@ -15,6 +15,7 @@ pub mod merge;
 pub mod plan;
 pub mod requirement;
 pub mod secret;
+pub mod show;
 pub mod signal;
 pub mod source;
 pub mod split;

@@ -1,46 +1,26 @@
-//! temporary
-use swarm::cli::attack::{self, Surroundings, crew, steps};
-use swarm::cli::{self, Command, Parsed};
+//! swarm's command line: parse, call one command, print the error chain once, exit code. No domain logic.
+
+use std::process::ExitCode;
+use swarm::cli::attack::{Surroundings, steps, understand};
+use swarm::cli::{Command, Parsed, demo, parse};
+use swarm::error::{Error, Exit};
+use swarm::show;
+
 #[tokio::main]
-async fn main() {
-    let parsed = match cli::parse(std::env::args_os()) {
-        Ok(p) => p,
-        Err(e) => {
-            eprintln!("swarm: {e}");
-            std::process::exit(2)
-        }
-    };
-    match parsed {
-        Parsed::Text(t) => println!("{t}"),
-        Parsed::Command(Command::Attack(args)) => {
-            let mut command = match attack::understand(&args, &Surroundings::real()) {
-                Ok(c) => c,
-                Err(e) => {
-                    eprintln!("swarm: {e}");
-                    std::process::exit(2)
-                }
-            };
-            let hosts = crew::hosts(&command.hosts).unwrap();
-            let text = steps::plan_text(&command, &hosts);
-            eprintln!("{text}");
-            steps::resolve(&mut command.plan).await;
-            let ok = steps::agree(&command, &text).unwrap();
-            let (tx, mut rx) = tokio::sync::mpsc::unbounded_channel();
-            tokio::spawn(async move {
-                while let Some(n) = rx.recv().await {
-                    eprintln!("{n:?}");
-                }
-            });
-            let r = steps::run(&command, &hosts, ok, tx).await;
-            match r {
-                Ok(o) => {
-                    for h in &o.hosts {
-                        eprintln!("{} {:?} {:?}", h.name, h.clock, h.end);
-                    }
-                }
-                Err(e) => eprintln!("error {} exit {}", e.chain(), e.exit().code()),
-            }
-        }
-        Parsed::Command(_) => {}
+async fn main() -> ExitCode {
+    let exit = run().await.unwrap_or_else(|error| {
+        show::say(&format!("swarm: {}", error.chain()));
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+async fn run() -> Result<Exit, Error> {
+    match parse(std::env::args_os())? {
+        Parsed::Text(text) => show::out(&text)
+            .map(|()| Exit::Ok)
+            .map_err(|error| Error::Unexpected(Box::new(error))),
+        Parsed::Command(Command::Attack(args)) => steps::attack(understand(&args, &Surroundings::real())?).await,
+        Parsed::Command(Command::Demo(args)) => demo::demo(&args).await,
     }
 }

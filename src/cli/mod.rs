@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod attack;
+pub mod demo;
 pub mod preview;
 pub mod units;
 

@@ -348,7 +348,7 @@ fn rates_leave_out_ramp_and_grace() {
         last.at_us = 7_000_000;
     }
     let summary = merge(&outcome);
-    assert_eq!(summary.whole.rates.requests, Some(28.0 / 3.0));
+    assert_eq!(summary.whole.rates.requests, Some(10.0));
 }
 
 #[test]

@@ -7,12 +7,13 @@ use swarm_agent::wire::share::Load;
 
 /// The status of a run, in the order of the exit codes: what stops a reader first is told first.
 pub fn status(ended: Ended, mismatches: &[Mismatch], summary: &Summary) -> Status {
-    let all_reported = summary.hosts.iter().all(|h| h.status == HostStatus::Reported);
+    // a host that refused before the start took nothing with it: the plan was cut again over the others
+    let lost = summary.hosts.iter().any(|h| matches!(h.status, HostStatus::Lost { .. }));
     if ended == Ended::Interrupted {
         Status::Interrupted
     } else if !mismatches.is_empty() {
         Status::Incomplete
-    } else if !all_reported {
+    } else if lost {
         Status::Partial
     } else if nothing_ok(summary) {
         Status::Failed

@@ -14,6 +14,7 @@ mod socketio;
 mod stages;
 pub mod steps;
 mod target;
+mod watch;
 
 use self::args::AttackArgs;
 use super::Usage;

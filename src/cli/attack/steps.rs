@@ -1,16 +1,21 @@
 //! The steps of `swarm attack`, in order. Each is one call; the details are elsewhere.
 
 use super::crew::{self, Ways};
-use super::{AttackCommand, Mode};
+use super::{AttackCommand, Mode, watch};
 use crate::cli::ask;
 use crate::cli::preview::preview;
 use crate::conduct::notice::Notice;
-use crate::conduct::outcome::Outcome;
+use crate::conduct::outcome::{HostEnd, Outcome};
 use crate::conduct::{ConductError, Until, conduct};
 use crate::consent::{self, Approach, Decision};
 use crate::error::{Error, Exit};
 use crate::fleet::host::Host;
+use crate::merge::merge;
+use crate::merge::summary::{Judged, Summary};
+use crate::merge::verdict::exit_code;
 use crate::plan::Plan;
+use crate::show::live::{Live, LiveMode};
+use crate::show::{self, Output, ShowError};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -102,12 +107,99 @@ fn refusal(error: ConductError) -> Error {
     }
 }
 
-/// The plan as it is shown before the load.
-pub fn plan_text(command: &AttackCommand, hosts: &[Host]) -> String {
-    preview(&command.plan, &crew::crew(hosts), &command.notes)
+/// `swarm attack`, from the flags to the exit code.
+pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
+    let hosts = crew::hosts(&command.hosts)?;
+    let plan = preview(&command.plan, &crew::crew(&hosts), &command.notes);
+    if command.mode == Mode::DryRun {
+        return show::out(&plan).map(|()| Exit::Ok).map_err(unwritten);
+    }
+    if !command.outputs.quiet {
+        show::say(&plan);
+    }
+    for file in &command.outputs.files {
+        show::files::check(file).map_err(unwritten)?;
+    }
+    resolve(&mut command.plan).await;
+    let consented = agree(&command, &plan)?;
+    let outcome = watched(&command, &hosts, consented).await?;
+    if command.mode == Mode::ArmOnly {
+        return show::out(&armed(&outcome)).map(|()| Exit::Ok).map_err(unwritten);
+    }
+    finish(&command, outcome)
 }
 
-/// A dry run ends well once the plan stands.
-pub fn dry() -> Exit {
-    Exit::Ok
+/// Runs with the live line on.
+pub async fn watched(command: &AttackCommand, hosts: &[Host], consented: bool) -> Result<Outcome, Error> {
+    let (notices, told) = mpsc::unbounded_channel();
+    let live = Live::stderr(LiveMode::of(command.outputs.quiet, !command.outputs.live));
+    let watching = tokio::spawn(watch::watch(live, told));
+    let outcome = run(command, hosts, consented, notices).await;
+    // the view ends when the run drops its end of the notices
+    let _ = watching.await;
+    outcome
+}
+
+fn finish(command: &AttackCommand, mut outcome: Outcome) -> Result<Exit, Error> {
+    outcome.warnings.extend(command.notes.iter().cloned());
+    let summary = judged(&outcome);
+    let output = Output {
+        files: command.outputs.files.clone(),
+        json: command.outputs.json,
+        quiet: command.outputs.quiet,
+    };
+    show::finish(&summary, &output).map_err(unwritten)?;
+    Ok(Exit::of(exit_code(&summary, command.plan.strict)))
+}
+
+/// Merges and judges.
+pub fn judged(outcome: &Outcome) -> Summary {
+    let mut summary = merge(outcome);
+    summary.requirements = outcome
+        .plan
+        .requirements
+        .iter()
+        .map(|requirement| {
+            let verdict = requirement.evaluate(&summary);
+            let shown = verdict
+                .reason
+                .filter(|_| verdict.value.is_none())
+                .unwrap_or(verdict.shown);
+            Judged {
+                expr: verdict.expr,
+                name: Some(verdict.subject),
+                value: verdict.value,
+                shown,
+                passed: verdict.passed,
+            }
+        })
+        .collect();
+    summary
+}
+
+/// What `--arm-only` found out.
+fn armed(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for host in &outcome.hosts {
+        let line = match (&host.armed, &host.hello, &host.clock, &host.end) {
+            (Some(armed), Some(hello), Some(clock), _) => {
+                let addresses: Vec<String> = armed.resolved.iter().flatten().map(IpAddr::to_string).collect();
+                format!(
+                    "armed: {} cores, {} files, clock known to {:.3} ms, target {}",
+                    hello.cores,
+                    hello.files,
+                    clock.bound_ns as f64 / 1e6,
+                    addresses.join(" ")
+                )
+            }
+            (.., HostEnd::Refused { why }) => format!("refused: {why}"),
+            _ => "not armed".to_owned(),
+        };
+        text.push_str(&format!("{}  {line}\n", host.name));
+    }
+    text + "no load was sent (--arm-only)\n"
+}
+
+fn unwritten(error: ShowError) -> Error {
+    Error::Unexpected(Box::new(error))
 }
