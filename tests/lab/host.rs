@@ -4,7 +4,7 @@
 use crate::net::Net;
 use crate::process::{self, run, wait_until};
 use crate::ssh::{EXTRA_PORTS, Keys};
-use crate::{Result, ensure};
+use crate::Result;
 use rustix::process::Signal;
 use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -211,10 +211,4 @@ fn pid_in(file: &Path) -> Result<u32> {
 
 fn net_inode(pid: u32) -> Option<u64> {
     std::fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|m| m.st_ino())
-}
-
-/// `h1,h2`: the value of `--hosts` for these.
-pub fn list(hosts: &[&str]) -> Result<String> {
-    ensure!(!hosts.is_empty(), "no hosts");
-    Ok(hosts.join(","))
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: String,
 }
 
@@ -19,7 +18,7 @@ pub fn ask(method: &str, address: SocketAddr, path: &str) -> Result<Answer> {
     socket.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or("an answer without an end of headers")?;
     let status = head.split(' ').nth(1).ok_or("no status line")?.parse()?;
-    Ok(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
+    Ok(Answer { status, body: body.to_owned() })
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Result<Answer> {

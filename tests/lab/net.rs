@@ -11,7 +11,6 @@ pub const PREFIX: &str = "swl";
 
 #[derive(Debug, Clone)]
 pub struct Net {
-    pub id: String,
     pub bridge: String,
 }
 
@@ -20,7 +19,7 @@ impl Net {
     pub fn new(id: &str) -> Result<Self> {
         let routes = words("ip -4 route show 10.77.0.0/24")?;
         ensure!(routes.trim().is_empty(), "10.77.0.0/24 is already in use here: {routes}");
-        let net = Self { id: id.to_owned(), bridge: format!("{PREFIX}{id}") };
+        let net = Self { bridge: format!("{PREFIX}{id}") };
         let bridge = &net.bridge;
         words(&format!("ip link add {bridge} type bridge"))?;
         // A bridge takes the lowest MAC of its ports unless it has one: a port that comes later would change it,
