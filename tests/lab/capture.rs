@@ -19,9 +19,22 @@ impl Capture {
     pub fn start(lab: &Lab, port: u16) -> Result<Self> {
         let filter = format!("tcp dst port {port} and tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn");
         let mut command = Command::new("tcpdump");
-        command.args(["-i", &lab.net.bridge, "-Z", "root", "-nn", "-tt", "-l", "--immediate-mode", "-s", "96"]);
+        command.args([
+            "-i",
+            &lab.net.bridge,
+            "-Z",
+            "root",
+            "-nn",
+            "-tt",
+            "-l",
+            "--immediate-mode",
+            "-s",
+            "96",
+        ]);
         let tcpdump = Daemon::start(&lab.folder, "tcpdump", command.arg(filter))?;
-        wait_until("tcpdump to listen", Duration::from_secs(5), || Ok(tcpdump.said().contains("listening on")))?;
+        wait_until("tcpdump to listen", Duration::from_secs(5), || {
+            Ok(tcpdump.said().contains("listening on"))
+        })?;
         Ok(Self { tcpdump })
     }
 
@@ -30,11 +43,14 @@ impl Capture {
         let mut first = FirstSyn::new();
         for line in self.tcpdump.stop()?.lines() {
             let mut words = line.split(' ');
-            let (Some(Ok(time)), Some("IP"), Some(from)) = (words.next().map(str::parse::<f64>), words.next(), words.next())
+            let (Some(Ok(time)), Some("IP"), Some(from)) =
+                (words.next().map(str::parse::<f64>), words.next(), words.next())
             else {
                 continue;
             };
-            let Some((address, _port)) = from.rsplit_once('.') else { continue };
+            let Some((address, _port)) = from.rsplit_once('.') else {
+                continue;
+            };
             let at = first.entry(address.to_owned()).or_insert(time);
             *at = at.min(time);
         }

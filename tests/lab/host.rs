@@ -1,10 +1,10 @@
 //! Owns: one host of the lab: a namespace with an sshd, a home, a /tmp, a password file, a host name and (but for
 //! the last) a monotonic clock of its own. Must not: know swarm.
 
+use crate::Result;
 use crate::net::Net;
 use crate::process::{self, run, wait_until};
 use crate::ssh::{EXTRA_PORTS, Keys};
-use crate::Result;
 use rustix::process::Signal;
 use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,10 @@ impl Host {
         std::fs::create_dir(&folder)?;
         std::fs::copy("/etc/passwd", folder.join("passwd"))?;
         std::fs::copy(keys.login.with_extension("pub"), folder.join("authorized_keys"))?;
-        std::fs::write(folder.join("sshd_config"), sshd_config(&folder, &keys.hosts[index], &address, 22, ""))?;
+        std::fs::write(
+            folder.join("sshd_config"),
+            sshd_config(&folder, &keys.hosts[index], &address, 22, ""),
+        )?;
         // Days ahead: 1, 2, 3 for the first three hosts. A product that compared clocks unmeasured would be days off.
         let days = if index + 1 < HOSTS { index as u64 + 1 } else { 0 };
         let mut command = Command::new("ip");
@@ -58,7 +61,14 @@ impl Host {
              exec /usr/sbin/sshd -f {folder_text}/sshd_config -E {folder_text}/sshd.log"
         );
         run(command.args(["sh", "-c", &script]))?;
-        Ok(Self { name, address, namespace, folder, sshd: 0, net_inode: 0 })
+        Ok(Self {
+            name,
+            address,
+            namespace,
+            folder,
+            sshd: 0,
+            net_inode: 0,
+        })
     }
 
     /// sshd writes its pid when it listens.
@@ -81,8 +91,20 @@ impl Host {
     /// A command that will run inside the host.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.sshd.to_string(), "--mount", "--uts", "--net", "--time", "--root", "--wd=/"]);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", "/root");
+        command.args([
+            "--target",
+            &self.sshd.to_string(),
+            "--mount",
+            "--uts",
+            "--net",
+            "--time",
+            "--root",
+            "--wd=/",
+        ]);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("HOME", "/root");
         command.arg(program);
         command
     }
@@ -90,7 +112,8 @@ impl Host {
     /// An empty home and /tmp, bash as login shell, nothing mounted above.
     pub fn freshen(&self) -> Result {
         self.login_shell("/bin/bash")?;
-        self.inside("rm -rf /root/..?* /root/.[!.]* /root/* /tmp/..?* /tmp/.[!.]* /tmp/* /var/tmp/*").map(drop)
+        self.inside("rm -rf /root/..?* /root/.[!.]* /root/* /tmp/..?* /tmp/.[!.]* /tmp/* /var/tmp/*")
+            .map(drop)
     }
 
     /// Changes root's login shell, for this host alone.
@@ -130,7 +153,10 @@ impl Host {
 
     /// Puts a file system over paths of this host until the guard goes.
     pub fn mount_over(&self, options: &str, paths: &[&str]) -> Result<Mounted<'_>> {
-        let mut mounted = Mounted { host: self, paths: Vec::new() };
+        let mut mounted = Mounted {
+            host: self,
+            paths: Vec::new(),
+        };
         for path in paths {
             self.inside(&format!("mount -t tmpfs -o {options} lab-over {path}"))?;
             mounted.paths.push((*path).to_owned());
@@ -154,7 +180,10 @@ impl Host {
         self.inside(&format!("{before} /usr/sbin/sshd -f {at}/sshd_config -E {at}/sshd.log"))?;
         let pid = pid_in(&folder.join("sshd.pid"))?;
         process::note(lab, pid)?;
-        Ok(Extra { pid, alias: format!("extra{number}") })
+        Ok(Extra {
+            pid,
+            alias: format!("extra{number}"),
+        })
     }
 
     pub fn namespace(&self) -> &str {
@@ -203,12 +232,16 @@ fn sshd_config(folder: &Path, key: &Path, address: &str, port: u16, more: &str) 
 fn pid_in(file: &Path) -> Result<u32> {
     let mut pid = None;
     wait_until("an sshd to listen", Duration::from_secs(5), || {
-        pid = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+        pid = std::fs::read_to_string(file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         Ok(pid.is_some())
     })?;
     pid.ok_or_else(|| "no pid".into())
 }
 
 fn net_inode(pid: u32) -> Option<u64> {
-    std::fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|m| m.st_ino())
+    std::fs::metadata(format!("/proc/{pid}/ns/net"))
+        .ok()
+        .map(|m| m.st_ino())
 }

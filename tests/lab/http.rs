@@ -13,12 +13,20 @@ pub struct Answer {
 pub fn ask(method: &str, address: SocketAddr, path: &str) -> Result<Answer> {
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(socket, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
+    write!(
+        socket,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )?;
     let mut text = String::new();
     socket.read_to_string(&mut text)?;
-    let (head, body) = text.split_once("\r\n\r\n").ok_or("an answer without an end of headers")?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .ok_or("an answer without an end of headers")?;
     let status = head.split(' ').nth(1).ok_or("no status line")?.parse()?;
-    Ok(Answer { status, body: body.to_owned() })
+    Ok(Answer {
+        status,
+        body: body.to_owned(),
+    })
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Result<Answer> {

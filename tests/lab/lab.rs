@@ -36,16 +36,38 @@ static ID: OnceLock<String> = OnceLock::new();
 
 /// What the lab needs of a machine, or the text that says what is lacking.
 pub fn check_machine() -> Result {
-    ensure!(rustix::process::geteuid().is_root(), "it needs root (namespaces, bridges, sshd); run it with sudo");
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "it needs root (namespaces, bridges, sshd); run it with sudo"
+    );
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let lacking: Vec<&str> = [
-        "ip", "unshare", "nsenter", "sshd", "ssh", "ssh-keygen", "haproxy", "nginx", "redis-server", "tcpdump", "node",
-        "openssl", "csh", "curl", "cc", "mount", "setarch",
+        "ip",
+        "unshare",
+        "nsenter",
+        "sshd",
+        "ssh",
+        "ssh-keygen",
+        "haproxy",
+        "nginx",
+        "redis-server",
+        "tcpdump",
+        "node",
+        "openssl",
+        "csh",
+        "curl",
+        "cc",
+        "mount",
+        "setarch",
     ]
     .into_iter()
     .filter(|tool| !path.split(':').any(|folder| Path::new(folder).join(tool).exists()))
     .collect();
-    ensure!(lacking.is_empty(), "these programs are lacking: {}; tests/setup installs them", lacking.join(" "));
+    ensure!(
+        lacking.is_empty(),
+        "these programs are lacking: {}; tests/setup installs them",
+        lacking.join(" ")
+    );
     Ok(())
 }
 
@@ -53,11 +75,15 @@ pub fn check_machine() -> Result {
 pub fn with_lab(case: impl FnOnce(&Lab) -> Result) -> Result {
     let lab = LAB.get_or_init(|| {
         let began = Instant::now();
-        let made = Lab::set_up().map(|lab| Mutex::new(Some(lab))).map_err(|e| e.to_string());
+        let made = Lab::set_up()
+            .map(|lab| Mutex::new(Some(lab)))
+            .map_err(|e| e.to_string());
         eprintln!("the lab took {:.1} s to set up", began.elapsed().as_secs_f64());
         made
     });
-    let lab = lab.as_ref().map_err(|error| format!("the lab could not be set up: {error}"))?;
+    let lab = lab
+        .as_ref()
+        .map_err(|error| format!("the lab could not be set up: {error}"))?;
     // A case that panicked leaves the lab as usable as one that failed.
     let lab = lab.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let lab = lab.as_ref().ok_or("the lab is gone")?;
@@ -83,7 +109,9 @@ impl Lab {
         let proxies = Proxies::start(&folder)?;
         let keys = ssh::make_keys(&folder)?;
         let configs = ssh::write_configs(&folder, &keys)?;
-        let mut hosts = (0..HOSTS).map(|i| Host::start(&folder, &net, &keys, i)).collect::<Result<Vec<_>>>()?;
+        let mut hosts = (0..HOSTS)
+            .map(|i| Host::start(&folder, &net, &keys, i))
+            .collect::<Result<Vec<_>>>()?;
         for host in &mut hosts {
             host.wait_ready()?;
         }
@@ -91,7 +119,17 @@ impl Lab {
         proxies.wait_ready()?;
         std::fs::create_dir(folder.join("home"))?;
         std::fs::create_dir(folder.join("reports"))?;
-        Ok(Self { id, folder, net, hosts, keys, configs, servers, proxies, _lock: lock })
+        Ok(Self {
+            id,
+            folder,
+            net,
+            hosts,
+            keys,
+            configs,
+            servers,
+            proxies,
+            _lock: lock,
+        })
     }
 
     /// Before each case: nobody connected, nothing counted, nothing left over from the case before.
@@ -108,7 +146,10 @@ impl Lab {
     }
 
     pub fn host(&self, name: &str) -> Result<&Host> {
-        self.hosts.iter().find(|h| h.name == name).ok_or_else(|| format!("no host {name}").into())
+        self.hosts
+            .iter()
+            .find(|h| h.name == name)
+            .ok_or_else(|| format!("no host {name}").into())
     }
 
     /// All that swarm has left running: in the hosts, and here (what it starts inherits the lab's mark).
@@ -138,8 +179,10 @@ impl Lab {
 
     /// Fails when anything of a run is still alive after `limit`.
     pub fn nothing_left_within(&self, limit: Duration) -> Result {
-        wait_until("every process of the run to be gone", limit, || Ok(self.leftovers().is_empty()))
-            .map_err(|e| format!("{e}; left: {:?}", self.leftovers()).into())
+        wait_until("every process of the run to be gone", limit, || {
+            Ok(self.leftovers().is_empty())
+        })
+        .map_err(|e| format!("{e}; left: {:?}", self.leftovers()).into())
     }
 }
 
@@ -172,7 +215,9 @@ fn remove_own() -> Result {
     net::remove(Some(id))?;
     if folder.exists() && std::env::var_os("SWARM_LAB_KEEP").is_none() {
         // A process that was killed a moment ago may still be writing its last line.
-        wait_until("the lab's folder to go", Duration::from_secs(2), || Ok(std::fs::remove_dir_all(&folder).is_ok()))?;
+        wait_until("the lab's folder to go", Duration::from_secs(2), || {
+            Ok(std::fs::remove_dir_all(&folder).is_ok())
+        })?;
     }
     if LEAVING.load(Ordering::Acquire) {
         // Never given back: whoever waits for it must not go on in a lab that is gone.
@@ -187,10 +232,13 @@ static LEAVING: AtomicBool = AtomicBool::new(false);
 /// SIGINT and SIGTERM: remove the lab, then leave with 130.
 pub fn tear_down_on_signals() {
     std::thread::spawn(|| {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
+            return;
+        };
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
             else {
                 return;
             };

@@ -18,8 +18,13 @@ impl Net {
     /// Makes the bridge. Interface names have at most 15 letters: `swl` + 6 of the run id + the host.
     pub fn new(id: &str) -> Result<Self> {
         let routes = words("ip -4 route show 10.77.0.0/24")?;
-        ensure!(routes.trim().is_empty(), "10.77.0.0/24 is already in use here: {routes}");
-        let net = Self { bridge: format!("{PREFIX}{id}") };
+        ensure!(
+            routes.trim().is_empty(),
+            "10.77.0.0/24 is already in use here: {routes}"
+        );
+        let net = Self {
+            bridge: format!("{PREFIX}{id}"),
+        };
         let bridge = &net.bridge;
         words(&format!("ip link add {bridge} type bridge"))?;
         // A bridge takes the lowest MAC of its ports unless it has one: a port that comes later would change it,
@@ -35,7 +40,9 @@ impl Net {
         let (bridge, namespace) = (&self.bridge, format!("{}-{host}", self.bridge));
         let port = format!("{bridge}{host}");
         words(&format!("ip netns add {namespace}"))?;
-        words(&format!("ip link add {port} type veth peer name eth0 netns {namespace}"))?;
+        words(&format!(
+            "ip link add {port} type veth peer name eth0 netns {namespace}"
+        ))?;
         words(&format!("ip link set {port} master {bridge} up"))?;
         words(&format!("ip -n {namespace} addr add {address}/24 dev eth0"))?;
         words(&format!("ip -n {namespace} link set eth0 up"))?;
@@ -48,7 +55,11 @@ impl Net {
 pub fn remove(id: Option<&str>) -> Result {
     let mine = format!("{PREFIX}{}", id.unwrap_or_default());
     let listed = words("ip netns list")?;
-    for namespace in listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|n| n.starts_with(&mine)) {
+    for namespace in listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|n| n.starts_with(&mine))
+    {
         process::wait_until("a namespace to be empty", std::time::Duration::from_secs(5), || {
             let pids = words(&format!("ip netns pids {namespace}"))?;
             for pid in pids.split_whitespace() {

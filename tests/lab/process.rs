@@ -44,7 +44,12 @@ pub fn start(command: &mut Command) -> Result<Running> {
     };
     let stdout = gather(Box::new(child.stdout.take().ok_or("no stdout pipe")?));
     let stderr = gather(Box::new(child.stderr.take().ok_or("no stderr pipe")?));
-    Ok(Running { child, began: Instant::now(), stdout, stderr })
+    Ok(Running {
+        child,
+        began: Instant::now(),
+        stdout,
+        stderr,
+    })
 }
 
 impl Running {
@@ -74,7 +79,13 @@ impl Running {
         let took = self.began.elapsed();
         let stdout = self.stdout.join().map_err(|_| "the reader of stdout panicked")?;
         let stderr = self.stderr.join().map_err(|_| "the reader of stderr panicked")?;
-        Ok(Finished { status, stdout, stderr, timed_out, took })
+        Ok(Finished {
+            status,
+            stdout,
+            stderr,
+            timed_out,
+            took,
+        })
     }
 }
 
@@ -125,7 +136,9 @@ impl Daemon {
     /// Asks it to end (SIGTERM) and waits; what it still has to write, it writes.
     pub fn stop(mut self) -> Result<String> {
         signal(self.pid(), Signal::TERM)?;
-        wait_until("a daemon to end", Duration::from_secs(10), || Ok(self.child.try_wait()?.is_some()))?;
+        wait_until("a daemon to end", Duration::from_secs(10), || {
+            Ok(self.child.try_wait()?.is_some())
+        })?;
         Ok(self.said())
     }
 }
@@ -140,7 +153,10 @@ impl Drop for Daemon {
 
 /// Writes a pid down with its start time, so that a later lab ends this process and no other that took the number.
 pub fn note(lab: &Path, pid: u32) -> Result {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(lab.join("pids"))?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(lab.join("pids"))?;
     writeln!(file, "{pid} {}", start_time(pid).unwrap_or_default())?;
     Ok(())
 }
@@ -150,7 +166,9 @@ pub fn end_noted(lab: &Path) {
     let noted = std::fs::read_to_string(lab.join("pids")).unwrap_or_default();
     for line in noted.lines() {
         let mut words = line.split(' ');
-        let (Some(Ok(pid)), Some(started)) = (words.next().map(str::parse::<u32>), words.next()) else { continue };
+        let (Some(Ok(pid)), Some(started)) = (words.next().map(str::parse::<u32>), words.next()) else {
+            continue;
+        };
         if start_time(pid).is_some_and(|now| now == started) {
             let _ = signal(pid, Signal::KILL);
         }
@@ -191,13 +209,18 @@ pub struct Seen {
 
 /// All processes for which `belongs` says yes. Those that end while we look are left out, and zombies too.
 pub fn seen(mut belongs: impl FnMut(u32) -> bool) -> Vec<Seen> {
-    let Ok(folder) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(folder) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     folder
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .filter(|&pid| belongs(pid))
         .filter_map(|pid| {
-            let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?.to_string_lossy().into_owned();
+            let exe = std::fs::read_link(format!("/proc/{pid}/exe"))
+                .ok()?
+                .to_string_lossy()
+                .into_owned();
             let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
             Some(Seen { pid, exe, command })

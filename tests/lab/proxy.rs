@@ -45,20 +45,34 @@ impl Proxies {
         let nginx = lab.join("nginx.conf");
         std::fs::write(&nginx, nginx_config(lab)?)?;
         let daemons = vec![
-            Daemon::start(lab, "haproxy", Command::new("haproxy").arg("-db").arg("-f").arg(haproxy))?,
+            Daemon::start(
+                lab,
+                "haproxy",
+                Command::new("haproxy").arg("-db").arg("-f").arg(haproxy),
+            )?,
             Daemon::start(
                 lab,
                 "nginx",
-                Command::new("nginx").arg("-c").arg(nginx).arg("-p").arg(lab).args(["-g", "daemon off;"]),
+                Command::new("nginx")
+                    .arg("-c")
+                    .arg(nginx)
+                    .arg("-p")
+                    .arg(lab)
+                    .args(["-g", "daemon off;"]),
             )?,
         ];
-        Ok(Self { _daemons: daemons, certificates })
+        Ok(Self {
+            _daemons: daemons,
+            certificates,
+        })
     }
 
     pub fn wait_ready(&self) -> Result {
         for port in [STICKY, ROUND_ROBIN, COOKIE, IP_HASH, TLS, TLS_SNI] {
             let address = at(port)?;
-            wait_until(&format!("a balancer on {port}"), Duration::from_secs(10), || Ok(TcpStream::connect(address).is_ok()))?;
+            wait_until(&format!("a balancer on {port}"), Duration::from_secs(10), || {
+                Ok(TcpStream::connect(address).is_ok())
+            })?;
         }
         Ok(())
     }
@@ -74,7 +88,10 @@ fn haproxy_config(lab: &Path) -> Result<String> {
     let mut cookie_servers = String::new();
     for (name, port) in SOCKETIO {
         writeln!(servers, "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024")?;
-        writeln!(cookie_servers, "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024 cookie {name}")?;
+        writeln!(
+            cookie_servers,
+            "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024 cookie {name}"
+        )?;
     }
     let binds = |port: u16| format!("  bind {BRIDGE_ADDRESS}:{port}\n  bind 127.0.0.1:{port}\n");
     let lab = lab.display();
@@ -178,5 +195,8 @@ fn make_certificates(lab: &Path) -> Result<Certificates> {
          cat own.crt own.key > own.pem
          cat sni.crt sni.key > sni.pem"
     )))?;
-    Ok(Certificates { own: lab.join("own.crt"), authority: lab.join("ca.crt") })
+    Ok(Certificates {
+        own: lab.join("own.crt"),
+        authority: lab.join("ca.crt"),
+    })
 }

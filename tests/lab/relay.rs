@@ -36,7 +36,9 @@ pub fn main(words: Vec<String>) -> ExitCode {
 }
 
 fn relay(words: &[String]) -> crate::Result {
-    let [up, down, host, port] = words else { return Err("wants UP_MS DOWN_MS HOST PORT".into()) };
+    let [up, down, host, port] = words else {
+        return Err("wants UP_MS DOWN_MS HOST PORT".into());
+    };
     let up = Duration::from_millis(up.parse()?);
     let down = Duration::from_millis(down.parse()?);
     let socket = TcpStream::connect((host.as_str(), port.parse::<u16>()?))?;

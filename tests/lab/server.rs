@@ -29,18 +29,32 @@ pub fn at(port: u16) -> Result<SocketAddr> {
 impl Servers {
     pub fn start(lab: &Path) -> Result<Self> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/servers");
-        ensure!(scripts.join("node_modules/socket.io").exists(), "tests/lab/servers has no node_modules: run tests/setup");
+        ensure!(
+            scripts.join("node_modules/socket.io").exists(),
+            "tests/lab/servers has no node_modules: run tests/setup"
+        );
         let redis_port = REDIS_PORT.to_string();
         let mut redis = Command::new("redis-server");
-        redis.args(["--port", &redis_port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        redis.args([
+            "--port",
+            &redis_port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
         let mut daemons = vec![Daemon::start(lab, "redis", redis.current_dir(lab))?];
         for (name, port) in SOCKETIO {
             let mut node = Command::new("node");
-            node.arg(scripts.join("socketio.js")).args([name, BRIDGE_ADDRESS, &port.to_string(), &redis_port]);
+            node.arg(scripts.join("socketio.js"))
+                .args([name, BRIDGE_ADDRESS, &port.to_string(), &redis_port]);
             daemons.push(Daemon::start(lab, name, &mut node)?);
         }
         let mut node = Command::new("node");
-        node.arg(scripts.join("websocket.js")).args([WEBSOCKET.0, BRIDGE_ADDRESS, &WEBSOCKET.1.to_string()]);
+        node.arg(scripts.join("websocket.js"))
+            .args([WEBSOCKET.0, BRIDGE_ADDRESS, &WEBSOCKET.1.to_string()]);
         daemons.push(Daemon::start(lab, WEBSOCKET.0, &mut node)?);
         Ok(Self { _daemons: daemons })
     }
@@ -48,7 +62,9 @@ impl Servers {
     pub fn wait_ready(&self) -> Result {
         for (name, port) in SOCKETIO.into_iter().chain([WEBSOCKET]) {
             let address = at(port)?;
-            wait_until(&format!("{name} to listen"), Duration::from_secs(20), || Ok(TcpStream::connect(address).is_ok()))?;
+            wait_until(&format!("{name} to listen"), Duration::from_secs(20), || {
+                Ok(TcpStream::connect(address).is_ok())
+            })?;
         }
         Ok(())
     }

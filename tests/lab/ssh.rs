@@ -31,13 +31,17 @@ pub struct Keys {
 pub fn make_keys(folder: &Path) -> Result<Keys> {
     let key = |name: &str| -> Result<PathBuf> {
         let path = folder.join(name);
-        run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&path))?;
+        run(Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+            .arg(&path))?;
         Ok(path)
     };
     Ok(Keys {
         login: key("login_key")?,
         stranger: key("stranger_key")?,
-        hosts: (0..HOSTS).map(|i| key(&format!("host_key_{}", i + 1))).collect::<Result<_>>()?,
+        hosts: (0..HOSTS)
+            .map(|i| key(&format!("host_key_{}", i + 1)))
+            .collect::<Result<_>>()?,
         wrong_host: key("wrong_host_key")?,
     })
 }
@@ -94,12 +98,21 @@ fn config_text(known: &Path, login: &Path, delays: Option<[Delay; HOSTS]>) -> Re
     for index in 0..HOSTS {
         writeln!(text, "Host h{}\n  HostName {}", index + 1, address(index))?;
         if let Some(Delay { up_ms, down_ms }) = delays.map(|all| all[index]) {
-            writeln!(text, "  ProxyCommand \"{}\" relay {up_ms} {down_ms} %h %p", relay.display())?;
+            writeln!(
+                text,
+                "  ProxyCommand \"{}\" relay {up_ms} {down_ms} %h %p",
+                relay.display()
+            )?;
         }
     }
     // The extra sshds live on the last host.
     for (n, port) in EXTRA_PORTS.enumerate() {
-        writeln!(text, "Host extra{}\n  HostName {}\n  Port {port}", n + 1, address(HOSTS - 1))?;
+        writeln!(
+            text,
+            "Host extra{}\n  HostName {}\n  Port {port}",
+            n + 1,
+            address(HOSTS - 1)
+        )?;
     }
     writeln!(text, "Host dead\n  HostName 10.77.0.99\n  ConnectTimeout 5")?;
     writeln!(text, "Host shut\n  HostName {}\n  Port 2299", address(HOSTS - 1))?;
@@ -116,5 +129,9 @@ fn config_text(known: &Path, login: &Path, delays: Option<[Delay; HOSTS]>) -> Re
 fn public(key: &Path) -> Result<String> {
     let text = std::fs::read_to_string(key.with_extension("pub"))?;
     let mut words = text.split(' ');
-    Ok(format!("{} {}", words.next().ok_or("an empty key file")?, words.next().ok_or("a key file of one word")?))
+    Ok(format!(
+        "{} {}",
+        words.next().ok_or("an empty key file")?,
+        words.next().ok_or("a key file of one word")?
+    ))
 }

@@ -76,17 +76,33 @@ impl<'a> Attack<'a> {
         let report = self.lab.folder.join(format!("reports/{number}.json"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_swarm"));
         // Nothing of this machine's user is to matter: not its ssh set-up, not its fleets.
-        command.env_clear().env("PATH", std::env::var("PATH")?).env("TERM", "dumb");
-        command.env("HOME", self.lab.folder.join("home")).env("SWARM_LAB", &self.lab.id);
+        command
+            .env_clear()
+            .env("PATH", std::env::var("PATH")?)
+            .env("TERM", "dumb");
+        command
+            .env("HOME", self.lab.folder.join("home"))
+            .env("SWARM_LAB", &self.lab.id);
         command.current_dir(self.lab.folder.join("home"));
-        command.arg("attack").args(&self.words).arg("-F").arg(&self.config).arg("-o").arg(&report);
+        command
+            .arg("attack")
+            .args(&self.words)
+            .arg("-F")
+            .arg(&self.config)
+            .arg("-o")
+            .arg(&report);
         if let Some(hosts) = &self.hosts {
             command.args(["--hosts", hosts]);
         }
         let shown = format!("{command:?}");
         let running = process::start(&mut command)?;
         process::note(&self.lab.folder, running.pid())?;
-        Ok(Attacking { running, report, limit: self.limit, shown })
+        Ok(Attacking {
+            running,
+            report,
+            limit: self.limit,
+            shown,
+        })
     }
 
     pub fn run(self) -> Result<Outcome> {
@@ -128,7 +144,11 @@ impl Attacking {
             Ok(text) => Some(serde_json::from_str(&text).map_err(|e| format!("the report is no JSON: {e}"))?),
             Err(_) => None,
         };
-        let outcome = Outcome { finished, report, shown: self.shown };
+        let outcome = Outcome {
+            finished,
+            report,
+            shown: self.shown,
+        };
         if outcome.finished.timed_out {
             return Err(outcome.wrong("it hung: killed at its limit"));
         }
@@ -163,7 +183,11 @@ impl Outcome {
 
     /// Fails, with all that was said, unless it ended with this code.
     pub fn expect_code(&self, code: i32) -> Result {
-        if self.code() == Some(code) { Ok(()) } else { Err(self.wrong(&format!("exit code {code} was expected"))) }
+        if self.code() == Some(code) {
+            Ok(())
+        } else {
+            Err(self.wrong(&format!("exit code {code} was expected")))
+        }
     }
 
     /// Fails unless the printed text names each of these (in any case).
@@ -179,7 +203,11 @@ impl Outcome {
     pub fn expect_refused(&self, code: i32, words: &[&str]) -> Result {
         self.expect_code(code)?;
         self.expect_said(words)?;
-        ensure!(!self.text().contains("panicked"), "a panic is no message:\n{}", self.text());
+        ensure!(
+            !self.text().contains("panicked"),
+            "a panic is no message:\n{}",
+            self.text()
+        );
         Ok(())
     }
 
@@ -223,18 +251,33 @@ impl Outcome {
 
     /// How often errors of this kind were counted.
     pub fn errors(&self, kind: &str) -> Result<u64> {
-        Ok(self.rows("/errors")?.iter().filter(|e| e["kind"] == kind).filter_map(|e| e["count"].as_u64()).sum())
+        Ok(self
+            .rows("/errors")?
+            .iter()
+            .filter(|e| e["kind"] == kind)
+            .filter_map(|e| e["count"].as_u64())
+            .sum())
     }
 
     /// The report's own matrix: source address to backend to count.
     pub fn matrix(&self) -> Result<Matrix> {
         let mut matrix = Matrix::new();
         for row in self.rows("/sources")? {
-            let address = row["address"].as_str().ok_or_else(|| self.wrong("a source without an address"))?;
-            let backends = row["backends"].as_object().ok_or_else(|| self.wrong("a source without backends"))?;
+            let address = row["address"]
+                .as_str()
+                .ok_or_else(|| self.wrong("a source without an address"))?;
+            let backends = row["backends"]
+                .as_object()
+                .ok_or_else(|| self.wrong("a source without backends"))?;
             for (backend, n) in backends {
-                let n = n.as_u64().ok_or_else(|| self.wrong("a backend's count is no whole number"))?;
-                *matrix.entry(address.to_owned()).or_default().entry(backend.clone()).or_default() += n;
+                let n = n
+                    .as_u64()
+                    .ok_or_else(|| self.wrong("a backend's count is no whole number"))?;
+                *matrix
+                    .entry(address.to_owned())
+                    .or_default()
+                    .entry(backend.clone())
+                    .or_default() += n;
             }
         }
         Ok(matrix)
@@ -242,7 +285,10 @@ impl Outcome {
 
     /// An error that shows the whole run.
     pub fn wrong(&self, what: &str) -> Box<dyn std::error::Error + Send + Sync> {
-        let status = self.report.as_ref().map(|r| format!("{} {} {}", r["run"]["status"], r["totals"], r["errors"]));
+        let status = self
+            .report
+            .as_ref()
+            .map(|r| format!("{} {} {}", r["run"]["status"], r["totals"], r["errors"]));
         format!(
             "{what}\n  ran: {}\n  ended: {} after {:.1} s\n  report: {}\n  stdout: {}\n  stderr: {}",
             self.shown,

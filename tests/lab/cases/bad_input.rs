@@ -25,11 +25,18 @@ fn wrong_targets(lab: &Lab) -> Result {
     ] {
         let outcome = Attack::new(lab, target).with("-n 4 -c 4").run()?;
         outcome.expect_refused(2, &[word])?;
-        ensure!(outcome.finished.took < Duration::from_secs(2), "{}", outcome.wrong("no network was needed for that"));
+        ensure!(
+            outcome.finished.took < Duration::from_secs(2),
+            "{}",
+            outcome.wrong("no network was needed for that")
+        );
         ensure!(!outcome.has_report(), "{}", outcome.wrong("a report of nothing"));
     }
     let pasted = format!("http://{BRIDGE_ADDRESS}:{STICKY}/socket.io/?EIO=4&transport=polling");
-    Attack::new(lab, &pasted).with("--socketio -c 4").run()?.expect_refused(2, &["--socketio", &url("http", STICKY, "")])?;
+    Attack::new(lab, &pasted)
+        .with("--socketio -c 4")
+        .run()?
+        .expect_refused(2, &["--socketio", &url("http", STICKY, "")])?;
     nothing_was_sent(lab)
 }
 
@@ -37,7 +44,10 @@ fn host_lists(lab: &Lab) -> Result {
     small(lab).hosts("").run()?.expect_refused(2, &["host"])?;
     small(lab).hosts("h1,,h2").run()?.expect_refused(2, &["host"])?;
     // An option must never reach ssh's own command line.
-    small(lab).hosts("-oProxyCommand=touch").run()?.expect_refused(2, &["-oProxyCommand"])?;
+    small(lab)
+        .hosts("-oProxyCommand=touch")
+        .run()?
+        .expect_refused(2, &["-oProxyCommand"])?;
     let file = lab.folder.join("hosts.txt");
     let shown = file.display().to_string();
     for (text, words) in [
@@ -59,24 +69,53 @@ fn host_lists(lab: &Lab) -> Result {
 fn good_host_file(lab: &Lab) -> Result {
     let file = lab.folder.join("hosts.txt");
     std::fs::write(&file, "# the lab\nh1   # an alias\n\nroot@h2\nh3 weight=2\n")?;
-    let outcome = small(lab).no_hosts().with("--host-file").word(&file.display().to_string()).run()?;
+    let outcome = small(lab)
+        .no_hosts()
+        .with("--host-file")
+        .word(&file.display().to_string())
+        .run()?;
     outcome.expect_code(0)?;
-    let sums: Vec<u64> = lab.servers.matrix("http")?.values().map(|row| row.values().sum()).collect();
-    ensure!(sums == [10, 10, 20], "{}", outcome.wrong(&format!("weights 1, 1, 2 gave {sums:?}")));
+    let sums: Vec<u64> = lab
+        .servers
+        .matrix("http")?
+        .values()
+        .map(|row| row.values().sum())
+        .collect();
+    ensure!(
+        sums == [10, 10, 20],
+        "{}",
+        outcome.wrong(&format!("weights 1, 1, 2 gave {sums:?}"))
+    );
     Ok(())
 }
 
 fn unresolved(lab: &Lab) -> Result {
-    let outcome = Attack::new(lab, "http://nobody.invalid/").with("-n 4 -c 4 --yes").run()?;
+    let outcome = Attack::new(lab, "http://nobody.invalid/")
+        .with("-n 4 -c 4 --yes")
+        .run()?;
     outcome.expect_refused(6, &["nobody.invalid"])?;
     lab.nothing_left_within(Duration::from_secs(5))
 }
 
 fn nobody_listens(lab: &Lab) -> Result {
-    let outcome = Attack::new(lab, &format!("http://{BRIDGE_ADDRESS}:17999/")).with("-n 40 -c 4").run()?;
+    let outcome = Attack::new(lab, &format!("http://{BRIDGE_ADDRESS}:17999/"))
+        .with("-n 40 -c 4")
+        .run()?;
     outcome.expect_code(4)?;
-    ensure!(outcome.errors("connect_refused")? > 0, "{}", outcome.wrong("no connect_refused"));
-    ensure!(outcome.word("/run/status")? == "failed", "{}", outcome.wrong("not failed"));
-    ensure!(outcome.count("/totals/ok")? == 0, "{}", outcome.wrong("something was ok"));
+    ensure!(
+        outcome.errors("connect_refused")? > 0,
+        "{}",
+        outcome.wrong("no connect_refused")
+    );
+    ensure!(
+        outcome.word("/run/status")? == "failed",
+        "{}",
+        outcome.wrong("not failed")
+    );
+    ensure!(
+        outcome.count("/totals/ok")? == 0,
+        "{}",
+        outcome.wrong("something was ok")
+    );
     Ok(())
 }

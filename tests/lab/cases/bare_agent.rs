@@ -24,7 +24,12 @@ const ALONE: &str = "/root/empty";
 fn cage(lab: &Lab, name: &str, flags: &[&str]) -> Result<PathBuf> {
     let out = lab.folder.join(name);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/cage.c");
-    run(Command::new("cc").args(["-static", "-O1", "-Wall", "-Werror", "-s"]).args(flags).arg("-o").arg(&out).arg(source))?;
+    run(Command::new("cc")
+        .args(["-static", "-O1", "-Wall", "-Werror", "-s"])
+        .args(flags)
+        .arg("-o")
+        .arg(&out)
+        .arg(source))?;
     Ok(out)
 }
 
@@ -40,15 +45,28 @@ fn put_alone(lab: &Lab, host: &Host) -> Result {
 }
 
 fn agent_binary(cage: &Path) -> Result<String> {
-    Ok(format!("{}={}", run(Command::new("uname").arg("-m"))?.trim(), cage.display()))
+    Ok(format!(
+        "{}={}",
+        run(Command::new("uname").arg("-m"))?.trim(),
+        cage.display()
+    ))
 }
 
 /// The cage itself: `date` dies in it, `sleep` doesn't.
 fn cage_kills(lab: &Lab) -> Result {
     let date = cage(lab, "cage-date", &["-DNO_WALL_CLOCK", "-DAGENT=\"/bin/date\""])?;
     let done = start(&mut Command::new(date))?.wait(Duration::from_secs(5))?;
-    ensure!(done.status.code() == Some(128 + 31), "date lived: {} {}", done.status, done.stdout);
-    ensure!(done.stderr.contains("wall clock"), "the cage did not say why: {}", done.stderr);
+    ensure!(
+        done.status.code() == Some(128 + 31),
+        "date lived: {} {}",
+        done.status,
+        done.stdout
+    );
+    ensure!(
+        done.stderr.contains("wall clock"),
+        "the cage did not say why: {}",
+        done.stderr
+    );
     let sleep = cage(lab, "cage-sleep", &["-DNO_WALL_CLOCK", "-DAGENT=\"/bin/sleep\""])?;
     run(Command::new(sleep).arg("0.1")).map(drop)
 }
@@ -56,13 +74,25 @@ fn cage_kills(lab: &Lab) -> Result {
 fn no_wall_clock(lab: &Lab) -> Result {
     let host = lab.host("h1")?;
     put_alone(lab, host)?;
-    let cage = cage(lab, "cage-clock", &["-DNO_WALL_CLOCK", &format!("-DAGENT=\"{ALONE}/agent\"")])?;
+    let cage = cage(
+        lab,
+        "cage-clock",
+        &["-DNO_WALL_CLOCK", &format!("-DAGENT=\"{ALONE}/agent\"")],
+    )?;
     let binary = agent_binary(&cage)?;
     // Everything that asks for the time: an open loop, then sockets that are opened, timed and held.
-    let http = Attack::new(lab, &url("http", STICKY, "/")).hosts("h1").with("-q 100 -z 2s --agent-binary").word(&binary).run()?;
+    let http = Attack::new(lab, &url("http", STICKY, "/"))
+        .hosts("h1")
+        .with("-q 100 -z 2s --agent-binary")
+        .word(&binary)
+        .run()?;
     http.expect_code(0)?;
     let got = lab.servers.socketio_total("/http")?;
-    ensure!(got == 200, "{}", http.wrong(&format!("the servers counted {got} requests, not 200")));
+    ensure!(
+        got == 200,
+        "{}",
+        http.wrong(&format!("the servers counted {got} requests, not 200"))
+    );
     let attack = held(lab, 20, "2s").hosts("h1").with("--agent-binary").word(&binary);
     let attacking = started(lab, attack, 20)?;
     let caged = host.processes().iter().any(|p| p.exe.contains(ALONE));
@@ -75,7 +105,11 @@ fn no_wall_clock(lab: &Lab) -> Result {
 fn empty_chroot(lab: &Lab) -> Result {
     let host = lab.host("h1")?;
     put_alone(lab, host)?;
-    let cage = cage(lab, "cage-chroot", &[&format!("-DCHROOT=\"{ALONE}\""), "-DAGENT=\"/agent\""])?;
+    let cage = cage(
+        lab,
+        "cage-chroot",
+        &[&format!("-DCHROOT=\"{ALONE}\""), "-DAGENT=\"/agent\""],
+    )?;
     let attack = Attack::new(lab, &url("https", TLS, ""))
         .hosts("h1")
         .with("-k --socketio --transport websocket -c 20 --connect-rate 20 --hold 2s --agent-binary")
@@ -86,6 +120,9 @@ fn empty_chroot(lab: &Lab) -> Result {
     let files = host.inside(&format!("find {ALONE} -mindepth 1"))?;
     attacking.wait()?.expect_code(0)?;
     ensure!(caged, "no agent ran in the chroot: nothing was shown");
-    ensure!(files.trim() == format!("{ALONE}/agent"), "more than the agent lay in the chroot: {files}");
+    ensure!(
+        files.trim() == format!("{ALONE}/agent"),
+        "more than the agent lay in the chroot: {files}"
+    );
     host.freshen()
 }

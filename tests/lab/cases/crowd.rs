@@ -18,15 +18,29 @@ fn thousand(lab: &Lab, transport: &str) -> Result {
     let words = format!("--socketio --transport {transport} -c 1000 --connect-rate 200 --hold 5s");
     let outcome = Attack::new(lab, &url("http", STICKY, "")).with(&words).run()?;
     outcome.expect_code(0)?;
-    for (what, n) in [("attempted", 1000), ("opened", 1000), ("failed", 0), ("dropped", 0), ("peak", 1000)] {
+    for (what, n) in [
+        ("attempted", 1000),
+        ("opened", 1000),
+        ("failed", 0),
+        ("dropped", 0),
+        ("peak", 1000),
+    ] {
         let got = outcome.count(&format!("/totals/connections/{what}"))?;
         ensure!(got == n, "{}", outcome.wrong(&format!("{what}: {got}, not {n}")));
     }
-    ensure!(outcome.word("/run/status")? == "complete", "{}", outcome.wrong("not complete"));
+    ensure!(
+        outcome.word("/run/status")? == "complete",
+        "{}",
+        outcome.wrong("not complete")
+    );
     ensure!(outcome.rows("/errors")?.is_empty(), "{}", outcome.wrong("errors"));
     // Opened over 5 s, then held for 5 s: no quicker than that, and not much slower.
     let duration = outcome.number("/run/duration_s")?;
-    ensure!((9.5..20.0).contains(&duration), "{}", outcome.wrong(&format!("it took {duration} s, not about 10")));
+    ensure!(
+        (9.5..20.0).contains(&duration),
+        "{}",
+        outcome.wrong(&format!("it took {duration} s, not about 10"))
+    );
 
     lab.servers.wait_all_closed()?;
     let (polling, websocket, upgraded) = match transport {
@@ -46,7 +60,11 @@ fn thousand(lab: &Lab, transport: &str) -> Result {
         ("/disconnects/ping timeout", 0),
     ] {
         let got = lab.servers.socketio_total(what)?;
-        ensure!(got == n, "{}", outcome.wrong(&format!("the servers counted {got} of {what}, not {n}")));
+        ensure!(
+            got == n,
+            "{}",
+            outcome.wrong(&format!("the servers counted {got} of {what}, not {n}"))
+        );
     }
     lab.nothing_left_within(Duration::from_secs(5))
 }
@@ -60,12 +78,24 @@ fn acks(lab: &Lab) -> Result {
     outcome.expect_code(0)?;
     let counted = lab.servers.socketio_total("/emits")?;
     let sent = outcome.count("/totals/messages/sent")?;
-    ensure!(sent == counted, "{}", outcome.wrong(&format!("{sent} sent, but the servers got {counted}")));
+    ensure!(
+        sent == counted,
+        "{}",
+        outcome.wrong(&format!("{sent} sent, but the servers got {counted}"))
+    );
     // 40 clients for 3 to 4 s, one emit each half second.
-    ensure!((200..=360).contains(&sent), "{}", outcome.wrong(&format!("{sent} emits")));
+    ensure!(
+        (200..=360).contains(&sent),
+        "{}",
+        outcome.wrong(&format!("{sent} emits"))
+    );
     let acked = outcome.count("/totals/messages/acked")?;
     ensure!(acked == sent, "{}", outcome.wrong(&format!("{acked} of {sent} acked")));
-    ensure!(outcome.count("/latency/ack/count")? == acked, "{}", outcome.wrong("acks that were not timed"));
+    ensure!(
+        outcome.count("/latency/ack/count")? == acked,
+        "{}",
+        outcome.wrong("acks that were not timed")
+    );
     Ok(())
 }
 
@@ -74,14 +104,37 @@ fn namespace_and_auth(lab: &Lab) -> Result {
     let words = "--socketio --transport websocket -c 8 --connect-rate 8 --hold 1s";
     let without = Attack::new(lab, &target).with(words).run()?;
     without.expect_code(4)?;
-    ensure!(without.errors("connect_error")? == 8, "{}", without.wrong("a refused namespace is connect_error"));
+    ensure!(
+        without.errors("connect_error")? == 8,
+        "{}",
+        without.wrong("a refused namespace is connect_error")
+    );
     without.expect_said(&["not authorized"])?;
-    ensure!(lab.servers.socketio_total("/clients")? == 0, "clients got in without a token");
+    ensure!(
+        lab.servers.socketio_total("/clients")? == 0,
+        "clients got in without a token"
+    );
 
-    let with = Attack::new(lab, &target).with(words).with("--auth").word(r#"{"token":"secret"}"#).run()?;
+    let with = Attack::new(lab, &target)
+        .with(words)
+        .with("--auth")
+        .word(r#"{"token":"secret"}"#)
+        .run()?;
     with.expect_code(0)?;
-    ensure!(lab.servers.socketio_total("/namespaces/~1admin")? == 8, "{}", with.wrong("not eight in /admin"));
-    ensure!(!with.text().contains("secret"), "{}", with.wrong("the token is printed"));
-    ensure!(!with.report()?.to_string().contains("secret"), "{}", with.wrong("the token is in the report"));
+    ensure!(
+        lab.servers.socketio_total("/namespaces/~1admin")? == 8,
+        "{}",
+        with.wrong("not eight in /admin")
+    );
+    ensure!(
+        !with.text().contains("secret"),
+        "{}",
+        with.wrong("the token is printed")
+    );
+    ensure!(
+        !with.report()?.to_string().contains("secret"),
+        "{}",
+        with.wrong("the token is in the report")
+    );
     Ok(())
 }

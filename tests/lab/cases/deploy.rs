@@ -15,7 +15,9 @@ pub const CASES: &[super::Case] = &[
     ("deploy::a_symlinked_folder_is_not_trusted", symlinked),
     ("deploy::a_folder_of_someone_else_is_not_trusted", foreign),
     ("deploy::a_read_only_home_is_gone_round", |lab| odd_home(lab, "ro")),
-    ("deploy::a_noexec_home_is_gone_round", |lab| odd_home(lab, "noexec,size=64m,mode=700")),
+    ("deploy::a_noexec_home_is_gone_round", |lab| {
+        odd_home(lab, "noexec,size=64m,mode=700")
+    }),
     ("deploy::a_full_disk_refuses_the_host", full_disk),
     ("deploy::csh_as_login_shell_works", csh),
     ("deploy::a_noisy_login_does_not_break_the_link", noisy),
@@ -29,8 +31,14 @@ fn deployed(lab: &Lab, host: &Host) -> Result<String> {
     small(lab).run()?.expect_code(0)?;
     let found = host.inside("find /root /tmp /var/tmp -type f -perm -u+x -size +500k")?;
     let mut paths = found.lines();
-    let path = paths.next().ok_or_else(|| format!("no agent lies on {} after a run", host.name))?;
-    ensure!(paths.next().is_none(), "more than one agent lies on {}: {found}", host.name);
+    let path = paths
+        .next()
+        .ok_or_else(|| format!("no agent lies on {} after a run", host.name))?;
+    ensure!(
+        paths.next().is_none(),
+        "more than one agent lies on {}: {found}",
+        host.name
+    );
     Ok(path.to_owned())
 }
 
@@ -69,9 +77,14 @@ fn planted(lab: &Lab) -> Result {
     let host = lab.host("h1")?;
     let path = deployed(lab, host)?;
     let genuine = hash(host, &path)?;
-    host.inside(&format!("rm {path}; printf '#!/bin/sh\\ntouch /root/PLANTED\\n' > {path}; chmod 755 {path}"))?;
+    host.inside(&format!(
+        "rm {path}; printf '#!/bin/sh\\ntouch /root/PLANTED\\n' > {path}; chmod 755 {path}"
+    ))?;
     small(lab).run()?.expect_code(0)?;
-    ensure!(!host.path("/root/PLANTED").exists(), "what was planted under the agent's name was run");
+    ensure!(
+        !host.path("/root/PLANTED").exists(),
+        "what was planted under the agent's name was run"
+    );
     ensure!(hash(host, &path)? == genuine, "what was planted is still there");
     Ok(())
 }
@@ -93,8 +106,12 @@ fn symlinked(lab: &Lab) -> Result {
     let folder = folder(&path);
     host.inside(&format!("mv {folder} /root/elsewhere && ln -s /root/elsewhere {folder} && ls -la --full-time /root/elsewhere > /root/before"))?;
     let exes = running_from(lab, host)?;
-    ensure!(exes.iter().all(|exe| !exe.contains("/elsewhere/")), "an agent ran through a symlink: {exes:?}");
-    host.inside("ls -la --full-time /root/elsewhere | diff /root/before -").map_err(|e| format!("written through a symlink: {e}"))?;
+    ensure!(
+        exes.iter().all(|exe| !exe.contains("/elsewhere/")),
+        "an agent ran through a symlink: {exes:?}"
+    );
+    host.inside("ls -la --full-time /root/elsewhere | diff /root/before -")
+        .map_err(|e| format!("written through a symlink: {e}"))?;
     Ok(())
 }
 
@@ -102,10 +119,16 @@ fn foreign(lab: &Lab) -> Result {
     let host = lab.host("h1")?;
     let path = deployed(lab, host)?;
     let folder = folder(&path);
-    host.inside(&format!("chown -R 65534:65534 {folder} && ls -la --full-time {folder} > /root/before"))?;
+    host.inside(&format!(
+        "chown -R 65534:65534 {folder} && ls -la --full-time {folder} > /root/before"
+    ))?;
     let exes = running_from(lab, host)?;
-    ensure!(exes.iter().all(|exe| !exe.starts_with(folder)), "an agent ran from someone else's folder: {exes:?}");
-    host.inside(&format!("ls -la --full-time {folder} | diff /root/before -")).map_err(|e| format!("written to it: {e}"))?;
+    ensure!(
+        exes.iter().all(|exe| !exe.starts_with(folder)),
+        "an agent ran from someone else's folder: {exes:?}"
+    );
+    host.inside(&format!("ls -la --full-time {folder} | diff /root/before -"))
+        .map_err(|e| format!("written to it: {e}"))?;
     host.freshen()
 }
 
@@ -114,7 +137,10 @@ fn odd_home(lab: &Lab, options: &str) -> Result {
     host.freshen()?;
     let _home = host.mount_over(options, &["/root"])?;
     let exes = running_from(lab, host)?;
-    ensure!(exes.iter().all(|exe| !exe.starts_with("/root/")), "an agent ran from a home that can't hold one: {exes:?}");
+    ensure!(
+        exes.iter().all(|exe| !exe.starts_with("/root/")),
+        "an agent ran from a home that can't hold one: {exes:?}"
+    );
     Ok(())
 }
 
@@ -129,8 +155,16 @@ fn full_disk(lab: &Lab) -> Result {
     let outcome = small(lab).with("--min-hosts 3").run()?;
     outcome.expect_code(0)?;
     outcome.expect_said(&["h2", "no space"])?;
-    ensure!(outcome.row("/hosts", "name", "h2")?["status"] == "refused", "{}", outcome.wrong("h2 is not refused"));
-    ensure!(lab.servers.socketio_total("/http")? == 40, "{}", outcome.wrong("the others did not take the whole"));
+    ensure!(
+        outcome.row("/hosts", "name", "h2")?["status"] == "refused",
+        "{}",
+        outcome.wrong("h2 is not refused")
+    );
+    ensure!(
+        lab.servers.socketio_total("/http")? == 40,
+        "{}",
+        outcome.wrong("the others did not take the whole")
+    );
     let left = host.inside("find /root /tmp /var/tmp /dev/shm -type f -size +1k")?;
     ensure!(left.trim().is_empty(), "half a file was left on the full disk: {left}");
     lab.nothing_left_within(Duration::from_secs(5))
@@ -141,7 +175,10 @@ fn csh(lab: &Lab) -> Result {
         host.freshen()?;
         host.login_shell("/bin/csh")?;
     }
-    let said = run(Command::new("ssh").arg("-F").arg(&lab.configs.plain).args(["h1", "echo $shell"]))?;
+    let said = run(Command::new("ssh")
+        .arg("-F")
+        .arg(&lab.configs.plain)
+        .args(["h1", "echo $shell"]))?;
     ensure!(said.contains("csh"), "the lab's login shell is {said}, not csh");
     for _ in ["cold", "warm"] {
         small(lab).run()?.expect_code(0)?;
@@ -154,12 +191,16 @@ fn noisy(lab: &Lab) -> Result {
     for host in &lab.hosts {
         host.freshen()?;
         // Text, something like a message's length, bytes that are no UTF-8, no end of line; and stderr.
-        let noise = "printf 'Welcome!\\n\\000\\000\\377\\376 swarm-agent\\n'; echo 'careful' >&2; printf 'no end of line'";
+        let noise =
+            "printf 'Welcome!\\n\\000\\000\\377\\376 swarm-agent\\n'; echo 'careful' >&2; printf 'no end of line'";
         for file in [".bashrc", ".profile", ".bash_profile"] {
             std::fs::write(host.path(&format!("/root/{file}")), format!("{noise}\n"))?;
         }
     }
-    let said = run(Command::new("ssh").arg("-F").arg(&lab.configs.plain).args(["h1", "true"]))?;
+    let said = run(Command::new("ssh")
+        .arg("-F")
+        .arg(&lab.configs.plain)
+        .args(["h1", "true"]))?;
     ensure!(said.contains("Welcome!"), "the lab's login is not noisy: {said:?}");
     for _ in ["cold", "warm"] {
         small(lab).run()?.expect_code(0)?;

@@ -7,6 +7,7 @@ mod crowd;
 mod deploy;
 mod ends;
 mod hosts_refused;
+mod odd_hosts;
 mod smoke;
 mod spread;
 mod stickiness;
@@ -24,8 +25,9 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 12] = [
+    let groups: [&[Case]; 13] = [
         smoke::CASES,
+        odd_hosts::CASES,
         spread::CASES,
         crowd::CASES,
         stickiness::CASES,
@@ -65,7 +67,9 @@ fn started(lab: &Lab, attack: Attack<'_>, clients: u64) -> Result<Attacking> {
     });
     match open {
         Ok(()) => Ok(attacking),
-        Err(error) => Err(attacking.wait().map_or_else(|e| format!("{error}; {e}").into(), |o| o.wrong(&error.to_string()))),
+        Err(error) => Err(attacking
+            .wait()
+            .map_or_else(|e| format!("{error}; {e}").into(), |o| o.wrong(&error.to_string()))),
     }
 }
 

@@ -19,21 +19,40 @@ fn all_ok(lab: &Lab, outcome: &Outcome) -> Result {
     ensure!(outcome.count("/totals/ok")? == 40, "{}", outcome.wrong("not 40 ok"));
     let got = lab.servers.socketio_total("/http")?;
     ensure!(got == 40, "{}", outcome.wrong(&format!("the servers counted {got}")));
-    ensure!(outcome.count("/latency/tls/count")? >= 4, "{}", outcome.wrong("the TLS handshakes were not timed"));
+    ensure!(
+        outcome.count("/latency/tls/count")? >= 4,
+        "{}",
+        outcome.wrong("the TLS handshakes were not timed")
+    );
     Ok(())
 }
 
 fn insecure(lab: &Lab) -> Result {
-    all_ok(lab, &Attack::new(lab, &url("https", TLS, "/")).with("-n 40 -c 4 -k").run()?)
+    all_ok(
+        lab,
+        &Attack::new(lab, &url("https", TLS, "/")).with("-n 40 -c 4 -k").run()?,
+    )
 }
 
 fn cacert(lab: &Lab) -> Result {
     let own = lab.proxies.certificates.own.display().to_string();
-    all_ok(lab, &Attack::new(lab, &url("https", TLS, "/")).with("-n 40 -c 4 --cacert").word(&own).run()?)?;
+    all_ok(
+        lab,
+        &Attack::new(lab, &url("https", TLS, "/"))
+            .with("-n 40 -c 4 --cacert")
+            .word(&own)
+            .run()?,
+    )?;
     lab.servers.reset()?;
     // Another authority does not vouch for it.
     let other = lab.proxies.certificates.authority.display().to_string();
-    not_trusted(lab, &Attack::new(lab, &url("https", TLS, "/")).with("-n 40 -c 4 --cacert").word(&other).run()?)
+    not_trusted(
+        lab,
+        &Attack::new(lab, &url("https", TLS, "/"))
+            .with("-n 40 -c 4 --cacert")
+            .word(&other)
+            .run()?,
+    )
 }
 
 fn not_trusted(lab: &Lab, outcome: &Outcome) -> Result {
@@ -43,7 +62,10 @@ fn not_trusted(lab: &Lab, outcome: &Outcome) -> Result {
 }
 
 fn untrusted(lab: &Lab) -> Result {
-    not_trusted(lab, &Attack::new(lab, &url("https", TLS, "/")).with("-n 40 -c 4").run()?)
+    not_trusted(
+        lab,
+        &Attack::new(lab, &url("https", TLS, "/")).with("-n 40 -c 4").run()?,
+    )
 }
 
 fn sni(lab: &Lab) -> Result {
@@ -51,7 +73,15 @@ fn sni(lab: &Lab) -> Result {
     let attack = || Attack::new(lab, &url("https", TLS_SNI, "/")).with("-n 40 -c 4");
     // The listener answers to that name alone, so a nameless handshake fails even for one who trusts anyone.
     not_trusted(lab, &attack().with("-k").run()?)?;
-    all_ok(lab, &attack().with("--sni").word(SNI_NAME).with("--cacert").word(&authority).run()?)
+    all_ok(
+        lab,
+        &attack()
+            .with("--sni")
+            .word(SNI_NAME)
+            .with("--cacert")
+            .word(&authority)
+            .run()?,
+    )
 }
 
 fn socketio(lab: &Lab) -> Result {
@@ -60,10 +90,18 @@ fn socketio(lab: &Lab) -> Result {
         let outcome = Attack::new(lab, &url("https", TLS, "")).with(&words).run()?;
         outcome.expect_code(0)?;
         lab.servers.wait_all_closed()?;
-        ensure!(outcome.count("/totals/connections/opened")? == 24, "{}", outcome.wrong("not 24 opened"));
+        ensure!(
+            outcome.count("/totals/connections/opened")? == 24,
+            "{}",
+            outcome.wrong("not 24 opened")
+        );
         let counted = lab.servers.matrix("clients")?;
         let sum: u64 = counted.values().flat_map(|row| row.values()).sum();
-        ensure!(sum == 24 && outcome.matrix()? == counted, "{}", outcome.wrong(&format!("the servers counted {counted:?}")));
+        ensure!(
+            sum == 24 && outcome.matrix()? == counted,
+            "{}",
+            outcome.wrong(&format!("the servers counted {counted:?}"))
+        );
         lab.servers.reset()?;
     }
     Ok(())

@@ -1,0 +1,1 @@
+//! Pure protocol codecs: bytes in, values out. No sockets, no clocks.

@@ -1,0 +1,1 @@
+//! The operations of each protocol, made of `net` and `codec`. No pacing, no recording.

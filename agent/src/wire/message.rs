@@ -1,0 +1,89 @@
+//! The messages of a link, in the order in which they usually come.
+
+use super::report::{Interval, Report};
+use super::share::Share;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// From the controller to an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToAgent {
+    /// Answered at once by [`FromAgent::Pong`]; also the sign of life.
+    Ping {
+        /// Comes back in the pong.
+        seq: u32,
+    },
+    /// What to do. A second one before the start replaces the first.
+    Share(Box<Share>),
+    /// Begin at this instant of the agent's monotonic clock (ns).
+    Start {
+        /// ns.
+        at: u64,
+    },
+    /// No new hits; finish what is in flight within the grace period and report.
+    Drain,
+    /// Leave.
+    Bye,
+}
+
+/// From an agent to the controller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromAgent {
+    /// The first message.
+    Hello(Box<Hello>),
+    /// The answer to a ping.
+    Pong {
+        /// Of the ping.
+        seq: u32,
+        /// Agent's monotonic clock when the ping was read (ns).
+        received: u64,
+        /// The same when this pong was handed to the stream (ns).
+        sent: u64,
+    },
+    /// Ready to start.
+    Armed(Box<Armed>),
+    /// Cannot do its share; nothing was started.
+    Refused {
+        /// Why, and the way out.
+        reason: String,
+    },
+    /// One second of the run.
+    Interval(Box<Interval>),
+    /// The whole run.
+    Report(Box<Report>),
+    /// A line of `--trace-one`.
+    Trace {
+        /// us since the start instant.
+        at_us: u64,
+        /// What was sent or received.
+        line: String,
+    },
+}
+
+/// Who the agent is and what its host offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`super::BUILD_ID`] of the agent.
+    pub build: String,
+    /// Process id on the host.
+    pub pid: u32,
+    /// CPU cores it may use.
+    pub cores: u32,
+    /// Memory free for use, bytes; 0 when unknown.
+    pub memory: u64,
+    /// File descriptors it may open, after raising the soft limit.
+    pub files: u64,
+    /// First and last ephemeral port.
+    pub ports: (u16, u16),
+    /// Interfaces that are up and their addresses; a loopback address stands for all of 127.0.0.0/8.
+    pub interfaces: Vec<(String, IpAddr)>,
+}
+
+/// What the agent found out while getting ready.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Armed {
+    /// Addresses of each target, in the order of the share's targets.
+    pub resolved: Vec<Vec<IpAddr>>,
+    /// Doubts, as sentences.
+    pub warnings: Vec<String>,
+}

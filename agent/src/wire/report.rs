@@ -1,0 +1,259 @@
+//! What a host measured: second by second while it runs, and as a whole at its end.
+//!
+//! Counters of an [`Interval`] are cumulative since the start, its histograms hold that interval alone. The final
+//! [`Report`] comes from recorders of its own, so that the controller can prove that the intervals add up to it.
+
+use super::fault::FaultKind;
+use super::histogram::Histogram;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Which latency a histogram holds; its word is the report's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Latency {
+    /// Ok hits from when they were due (open loop only).
+    Request,
+    /// Ok hits from when they were sent.
+    Service,
+    /// Failed hits, from due in an open loop, else from sent.
+    RequestFailed,
+    /// TCP connect.
+    Connect,
+    /// TLS handshake.
+    Tls,
+    /// WebSocket upgrade or Engine.IO open and namespace connect, from the connected stream on.
+    Handshake,
+    /// Message to echo or expected event.
+    Message,
+    /// Emit to acknowledgement.
+    Ack,
+    /// How long after its due time a hit was sent.
+    Lateness,
+}
+
+impl Latency {
+    /// Every latency, in the order of the report.
+    pub const ALL: [Latency; 9] = [
+        Latency::Request,
+        Latency::Service,
+        Latency::RequestFailed,
+        Latency::Connect,
+        Latency::Tls,
+        Latency::Handshake,
+        Latency::Message,
+        Latency::Ack,
+        Latency::Lateness,
+    ];
+
+    /// The report's name of it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Service => "service",
+            Self::RequestFailed => "request_failed",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Handshake => "handshake",
+            Self::Message => "message",
+            Self::Ack => "ack",
+            Self::Lateness => "lateness",
+        }
+    }
+}
+
+/// Counters, cumulative. For websocket and socketio a request is one message or emit; connects count only under
+/// `connections`; a held poll is no request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Hits sent.
+    pub requests: u64,
+    /// Hits answered well.
+    pub ok: u64,
+    /// Hits that failed.
+    pub failed: u64,
+    /// Hits in flight: at the end those that the grace period did not see answered.
+    pub unfinished: u64,
+    /// Hits that were planned and never sent (known at the end).
+    pub not_started: u64,
+    /// Hits sent more than 1 ms after they were due.
+    pub late: u64,
+    /// Bytes written to sockets, before TLS.
+    pub bytes_sent: u64,
+    /// Bytes read from sockets, after TLS.
+    pub bytes_received: u64,
+    /// Connections: for websocket and socketio clients, for http TCP connections.
+    pub connections: Connections,
+    /// Messages of persistent connections.
+    pub messages: Messages,
+}
+
+/// Connection counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Tried.
+    pub attempted: u64,
+    /// Fully opened, handshake included.
+    pub opened: u64,
+    /// Failed to open.
+    pub failed: u64,
+    /// Neither yet.
+    pub unfinished: u64,
+    /// Lost after opening, not closed by us.
+    pub dropped: u64,
+    /// Open now.
+    pub open: u64,
+}
+
+/// Message counters of persistent connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    /// Messages or emits sent.
+    pub sent: u64,
+    /// Messages or events received, acknowledgements not among them.
+    pub received: u64,
+    /// Sent with an answer expected (ack, echo, event).
+    pub expected: u64,
+    /// Answers that came.
+    pub acked: u64,
+    /// Answers that did not come in time, or whose connection went.
+    pub lost: u64,
+    /// Answers not yet decided.
+    pub unfinished: u64,
+}
+
+/// Failures of one kind and detail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultRow {
+    /// Kind.
+    pub kind: FaultKind,
+    /// Detail.
+    pub detail: String,
+    /// How many.
+    pub count: u64,
+    /// The first, us since the start instant.
+    pub first_at_us: u64,
+    /// Up to three, whole.
+    pub examples: Vec<Example>,
+}
+
+/// One failure, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// us since the start instant.
+    pub at_us: u64,
+    /// Local address.
+    pub source: Option<IpAddr>,
+    /// Backend, when the answer named one.
+    pub backend: Option<String>,
+    /// HTTP status, when one came.
+    pub status: Option<u16>,
+    /// First 512 bytes of what the server said.
+    #[serde(with = "serde_bytes")]
+    pub excerpt: Vec<u8>,
+}
+
+/// What one source address did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceRow {
+    /// Local address.
+    pub address: IpAddr,
+    /// Clients (websocket, socketio) or TCP connections (http) opened from it.
+    pub connections: u64,
+    /// Hits answered, ok or failed.
+    pub requests: u64,
+    /// Failures of connections and hits.
+    pub errors: u64,
+    /// Clients (websocket, socketio) or answered hits (http) by backend name.
+    pub backends: Vec<(String, u64)>,
+    /// `request` in an open loop, else `service`, else `handshake`. Empty in intervals.
+    pub latency: Histogram,
+}
+
+/// What one backend did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendRow {
+    /// Name, as the answer gave it.
+    pub name: String,
+    /// Clients or TCP connections opened to it.
+    pub connections: u64,
+    /// Hits it answered.
+    pub requests: u64,
+    /// Failed hits it answered.
+    pub errors: u64,
+    /// As [`SourceRow::latency`]. Empty in intervals.
+    pub latency: Histogram,
+}
+
+/// What one target did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetRow {
+    /// Hits answered.
+    pub requests: u64,
+    /// Failed ones of them, and failed connections.
+    pub errors: u64,
+    /// Connections opened, by address.
+    pub addresses: Vec<(IpAddr, u64)>,
+    /// As [`SourceRow::latency`]. Empty in intervals.
+    pub latency: Histogram,
+}
+
+/// Everything counted so far: rows are cumulative.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Counters.
+    pub tally: Tally,
+    /// Answers by HTTP status.
+    pub statuses: Vec<(u16, u64)>,
+    /// Failures.
+    pub faults: Vec<FaultRow>,
+    /// By source address.
+    pub sources: Vec<SourceRow>,
+    /// By backend.
+    pub backends: Vec<BackendRow>,
+    /// By target, in the share's order.
+    pub targets: Vec<TargetRow>,
+    /// Where the backend names were found: `header:x-backend`.
+    pub backend_by: Vec<String>,
+    /// Answers whose backend name was not kept, as there were more than 64.
+    pub backend_overflow: u64,
+    /// Redirect answers that were not followed, and the first Location seen.
+    pub redirected: u64,
+    /// The first Location seen.
+    pub location: Option<String>,
+}
+
+/// One second of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// From 0, without gaps.
+    pub seq: u32,
+    /// Its end, us since the start instant.
+    pub at_us: u64,
+    /// Cumulative counts; rows without histograms.
+    pub counts: Counts,
+    /// Samples of this interval alone.
+    pub latency: Vec<(Latency, Histogram)>,
+    /// Share of the host's CPU in use, 0 to 1, over this interval; `None` where it cannot be known.
+    pub cpu_busy: Option<f32>,
+}
+
+/// The whole run of one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Sequence number of the last interval sent, `None` when there was none.
+    pub last_seq: Option<u32>,
+    /// First send minus that hit's own due instant (the start instant in a closed loop), ns. `None`: nothing was sent.
+    pub start_offset: Option<i64>,
+    /// End of load, us since the start instant.
+    pub ended_us: u64,
+    /// Whole-run counts, rows with histograms.
+    pub counts: Counts,
+    /// Whole-run samples.
+    pub latency: Vec<(Latency, Histogram)>,
+    /// What the warm-up did, in no other number.
+    pub warmup: Option<Tally>,
+    /// Share of the host's CPU in use over the run, 0 to 1.
+    pub cpu_busy: Option<f32>,
+    /// Share of CPU time that the hypervisor took away.
+    pub cpu_steal: Option<f32>,
+}

@@ -1,0 +1,4 @@
+//! The machines of a run: what a host is, and where lists of hosts come from. Never here: SSH, agents.
+
+pub mod host;
+pub mod hostlist;
