@@ -179,7 +179,8 @@ async fn bring(
     nonce: &str,
     deadlines: Deadlines,
 ) -> Result<(), DeployError> {
-    let script = format!("{SCRIPT}deploy {nonce}\nexit\n");
+    // One line: a shell that reads line by line would take the next one for an answer to the script.
+    let script = format!("{SCRIPT}deploy {nonce}; exit\n");
     let sent = dialogue.send(script.as_bytes(), deadlines.shell).await;
     // A shell that left at once breaks the pipe; what it said is worth more than that.
     let first = match sent {

@@ -34,10 +34,10 @@ const SAFE_HEADERS: &[&str] = &[
 ];
 
 /// Looks up an environment variable.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment = dyn Fn(&str) -> Option<String>;
 
 /// A value as meant: `@FILE` is the file's text without its last line break, `env:NAME` the variable, all else itself.
-pub fn value(typed: &str, environment: Environment<'_>) -> Result<String, String> {
+pub fn value(typed: &str, environment: &Environment) -> Result<String, String> {
     if let Some(path) = typed.strip_prefix('@') {
         let text = String::from_utf8(file(path)?).map_err(|_| format!("{path} is not UTF-8 text"))?;
         return Ok(text
@@ -96,7 +96,7 @@ pub fn redact_url(url: &str) -> String {
         None => before.to_string(),
     };
     if let Some(query) = query {
-        let pairs: Vec<String> = query.split('&').map(redact_pair).collect();
+        let pairs: Vec<String> = query.split('&').map(hide_pair).collect();
         out.push('?');
         out.push_str(&pairs.join("&"));
     }
@@ -107,10 +107,18 @@ pub fn redact_url(url: &str) -> String {
     out
 }
 
-/// `name=value` as `name=***`; a text without `=` is hidden whole, as it may be a token.
+/// A typed `--query`, `name=value` as `name=***`; a value that only points at its secret is shown.
 pub fn redact_pair(pair: &str) -> String {
     match pair.split_once('=') {
-        Some((name, value)) if is_pointer(value) || value.is_empty() => format!("{name}={value}"),
+        Some((_, value)) if is_pointer(value) => pair.to_string(),
+        _ => hide_pair(pair),
+    }
+}
+
+/// `name=value` as `name=***`; a text without `=` is hidden whole, as it may be a token.
+fn hide_pair(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, "")) => format!("{name}="),
         Some((name, _)) => format!("{name}={HIDDEN}"),
         None if pair.is_empty() => String::new(),
         None => HIDDEN.into(),
@@ -124,7 +132,7 @@ pub fn redact_cookies(typed: &str) -> String {
     }
     typed
         .split(';')
-        .map(|pair| redact_pair(pair.trim()))
+        .map(|pair| hide_pair(pair.trim()))
         .collect::<Vec<_>>()
         .join("; ")
 }
@@ -139,8 +147,17 @@ pub fn redact_user(typed: &str) -> String {
     }
 }
 
-/// A payload is hidden whole unless it only points at a file or a variable.
+/// A payload (`-d`, `--message`) is hidden whole unless it names a file.
 pub fn redact_payload(typed: &str) -> String {
+    if typed.starts_with('@') {
+        typed.to_string()
+    } else {
+        HIDDEN.into()
+    }
+}
+
+/// A secret (`--auth`) is hidden whole unless it only points at a file or a variable.
+pub fn redact_secret(typed: &str) -> String {
     if is_pointer(typed) {
         typed.to_string()
     } else {
@@ -237,6 +254,11 @@ mod tests {
 
     #[test]
     fn others() {
+        assert_eq!(redact_pair("k=env:TOKEN"), "k=env:TOKEN");
+        // in a URL and in a body these are no pointers but the value itself
+        assert_eq!(redact_url("//h/?k=env:x&e=@y"), "//h/?k=***&e=***");
+        assert_eq!(redact_payload("env:x"), "***");
+        assert_eq!(redact_secret("env:x"), "env:x");
         assert_eq!(redact_cookies("sid=1; theme=dark"), "sid=***; theme=***");
         assert_eq!(redact_user("alice:pw"), "alice:***");
         assert_eq!(redact_user("alice:@pw.txt"), "alice:@pw.txt");

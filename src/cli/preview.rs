@@ -155,7 +155,7 @@ fn closed_loop(closed: &Closed) -> Vec<String> {
             count,
             rate: Some(rate),
         } => format!("{} connections, {}", comma(*count), show_rate(*rate)),
-        Level::Stages(stages) => format!("connections {}", shape(stages, |n| comma(n))),
+        Level::Stages(stages) => format!("connections {}", shape(stages, comma)),
     };
     let until = match (closed.requests, closed.duration) {
         (Some(n), Some(time)) => format!(

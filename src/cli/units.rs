@@ -8,7 +8,7 @@ use swarm_agent::wire::share::PER_SECOND;
 /// One second in the wire's unit of time.
 pub const SECOND: u64 = 1_000_000_000;
 /// The longest time that is taken: 365 days.
-const LONGEST: u64 = 365 * 86_400 * SECOND;
+pub const LONGEST: u64 = 365 * 86_400 * SECOND;
 /// The largest count and rate that are taken.
 const MOST: f64 = 1e9;
 
@@ -80,7 +80,7 @@ pub fn rate(text: &str) -> Result<u64, String> {
 /// Reads a rate that may be zero (the ends of a ramp), in uHz.
 pub fn rate_or_zero(text: &str) -> Result<u64, String> {
     match scaled(text.trim()) {
-        Some(number) if number == 0.0 => Ok(0),
+        Some(0.0) => Ok(0),
         _ => rate(text),
     }
 }

@@ -98,29 +98,11 @@ pub async fn conduct(
 ) -> Result<Outcome, ConductError> {
     let needed = plan.min_hosts.of(entrants.len());
     let mut conductor = Conductor::new(plan, entrants, needed, consented, notices);
-    loop {
-        match conductor.phase.next() {
-            Next::TooFew { left } => return Err(conductor.too_few(left)),
-            Next::Deal => {
-                conductor.deal()?;
-                continue;
-            }
-            Next::Start if conductor.clocks_are_known() => {
-                conductor.check_consent()?;
-                if until == Until::Armed {
-                    return Ok(conductor.finish());
-                }
-                conductor.start();
-                continue;
-            }
-            Next::Finish => return Ok(conductor.finish()),
-            Next::Start | Next::Wait => {}
-        }
-        let Some(event) = events.recv().await else {
-            return Err(ConductError::Left);
-        };
-        conductor.take(event)?;
+    let ended = conductor.run(until, &mut events).await;
+    if !matches!(ended, Err(ConductError::Left)) {
+        conductor.close(events).await;
     }
+    ended.map(|()| conductor.outcome())
 }
 
 struct Conductor {
@@ -156,6 +138,52 @@ struct HostState {
 }
 
 impl Conductor {
+    /// The loop.
+    async fn run(&mut self, until: Until, events: &mut mpsc::UnboundedReceiver<Event>) -> Result<(), ConductError> {
+        loop {
+            match self.phase.next() {
+                Next::TooFew { left } => return Err(self.too_few(left)),
+                Next::Deal => {
+                    self.deal()?;
+                    continue;
+                }
+                Next::Start if self.clocks_are_known() => {
+                    self.check_consent()?;
+                    if until == Until::Armed {
+                        return Ok(());
+                    }
+                    self.start();
+                    continue;
+                }
+                Next::Finish => return Ok(()),
+                Next::Start | Next::Wait => {}
+            }
+            let Some(event) = events.recv().await else {
+                return Err(ConductError::Left);
+            };
+            self.take(event)?;
+        }
+    }
+
+    /// Ends every link; the user's second interrupt ends the waiting too.
+    async fn close(&mut self, mut events: mpsc::UnboundedReceiver<Event>) {
+        let links: Vec<LinkHandle> = self.hosts.iter_mut().filter_map(|state| state.link.take()).collect();
+        let closing = futures_util::future::join_all(links.into_iter().map(|link| {
+            link.send(ToAgent::Bye).ok();
+            link.close()
+        }));
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                _ = &mut closing => return,
+                event = events.recv() => match event {
+                    Some(Event::Interrupted(Interrupt::Leave)) | None => return,
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
     fn new(
         plan: Plan,
         entrants: Vec<Entrant>,
@@ -310,7 +338,7 @@ impl Conductor {
             let state = &mut self.hosts[host];
             state.armed = None;
             if let Some(link) = &state.link {
-                link.send(ToAgent::Share(Box::new(share.clone())));
+                link.send(ToAgent::Share(Box::new(share.clone()))).ok();
             }
             state.share = Some(share);
         }
@@ -378,7 +406,8 @@ impl Conductor {
             if let Some(link) = &state.link {
                 link.send(ToAgent::Start {
                     at: in_agents_clock(&clock, start),
-                });
+                })
+                .ok();
             }
         }
         self.start_ns = Some(start);
@@ -393,7 +422,7 @@ impl Conductor {
         self.ended = Ended::Interrupted;
         for host in self.phase.at(Step::Running) {
             if let Some(link) = &self.hosts[host].link {
-                link.send(ToAgent::Drain);
+                link.send(ToAgent::Drain).ok();
             }
         }
         let grace = Duration::from_nanos(self.plan.limits.grace) + PATIENCE;
@@ -406,7 +435,7 @@ impl Conductor {
         if !self.phase.started() || self.ticks.is_multiple_of(TICKS_BETWEEN_PINGS) {
             for state in self.hosts.iter().filter(|state| state.end.is_none()) {
                 if let Some(link) = &state.link {
-                    link.send(ToAgent::Ping { seq: self.pings });
+                    link.ping(self.pings).ok();
                 }
             }
             self.pings = self.pings.wrapping_add(1);
@@ -476,13 +505,8 @@ impl Conductor {
         }
     }
 
-    fn finish(mut self) -> Outcome {
+    fn outcome(mut self) -> Outcome {
         let now = now_ns();
-        for state in &self.hosts {
-            if let Some(link) = &state.link {
-                link.send(ToAgent::Bye);
-            }
-        }
         let start = self.start_ns.unwrap_or(now);
         let hosts = self.hosts.drain(..).map(|state| state.outcome(now)).collect();
         Outcome {

@@ -11,7 +11,7 @@ use crate::deploy::{Deadlines, deploy};
 use crate::error::Error;
 use crate::fleet::host::{Host, Origin};
 use crate::fleet::hostlist;
-use crate::link::{self, LinkEvent};
+use crate::link::{Link, LinkEvent};
 use crate::plan::SourceRange;
 use crate::signal::Signals;
 use crate::transport::ssh_config::SshOptions;
@@ -19,7 +19,7 @@ use crate::transport::{Local, Ssh, Transport};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -131,7 +131,6 @@ impl Ways {
                 transport: transports.of_host(host)?,
                 binaries: Arc::clone(&binaries),
                 nonce: nonce(&command.plan.run, index),
-                tasks: ways.tasks.clone(),
                 events: events.clone(),
             };
             ways.spawn(errand.run());
@@ -223,15 +222,13 @@ struct Errand {
     transport: Arc<Transport>,
     binaries: Arc<AgentBinaries>,
     nonce: String,
-    tasks: TaskTracker,
     events: UnboundedSender<Event>,
 }
 
 impl Errand {
     async fn run(self) {
         let host = self.index;
-        let (said, mut hearing) = mpsc::unbounded_channel();
-        let event = match deploy(
+        let (link, mut hearing) = match deploy(
             &self.transport,
             &self.host,
             &self.binaries,
@@ -240,50 +237,68 @@ impl Errand {
         )
         .await
         {
-            Err(error) => Event::Unreached {
-                host,
-                why: chain(&error),
-            },
-            Ok(stream) => match link::start(stream, &self.nonce, &self.tasks, said).await {
-                Err(error) => Event::Unreached {
+            Ok(stream) => Link::start(stream, &self.nonce),
+            Err(error) => {
+                return self.tell(Event::Unreached {
                     host,
                     why: chain(&error),
-                },
-                Ok((link, hello)) => Event::Reached {
+                });
+            }
+        };
+        match hearing.recv().await {
+            Some(LinkEvent::Hello(hello)) => {
+                self.tell(Event::Reached {
                     host,
                     link,
                     hello,
                     address: self.host.address.clone(),
-                },
-            },
-        };
+                });
+            }
+            Some(LinkEvent::Closed { why }) => return self.tell(Event::Unreached { host, why }),
+            _ => {
+                return self.tell(Event::Unreached {
+                    host,
+                    why: "its agent said no hello".to_owned(),
+                });
+            }
+        }
+        while let Some(event) = hearing.recv().await {
+            if let Some(event) = passed_on(host, event) {
+                self.tell(event);
+            }
+        }
+    }
+
+    fn tell(&self, event: Event) {
         // a conductor that is gone wants no events
         let _ = self.events.send(event);
-        while let Some(event) = hearing.recv().await {
-            let _ = self.events.send(passed_on(host, event));
-        }
     }
 }
 
-fn passed_on(host: usize, event: LinkEvent) -> Event {
+fn passed_on(host: usize, event: LinkEvent) -> Option<Event> {
     match event {
-        LinkEvent::Said(message) => Event::Said { host, message },
-        LinkEvent::Ponged {
-            sent,
-            agent_received,
-            agent_sent,
-            received,
+        LinkEvent::Message { message, .. } => Some(Event::Said { host, message }),
+        LinkEvent::Pong {
+            sent_ns,
+            agent_received_ns,
+            agent_sent_ns,
+            received_ns,
             queued,
+            ..
         } => {
-            let sample = (!queued).then_some(Sample {
-                sent,
-                agent_received,
-                agent_sent,
-                received,
-            });
-            Event::Ponged { host, sample }
+            let sample = Sample {
+                sent: sent_ns,
+                agent_received: agent_received_ns,
+                agent_sent: agent_sent_ns,
+                received: received_ns,
+            };
+            Some(Event::Ponged {
+                host,
+                sample: (!queued).then_some(sample),
+            })
         }
-        LinkEvent::Closed(why) => Event::Closed { host, why },
+        LinkEvent::Closed { why } => Some(Event::Closed { host, why }),
+        LinkEvent::Hello(_) => None,
     }
 }
 

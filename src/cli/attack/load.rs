@@ -1,44 +1,42 @@
 //! How much, how fast, how long: the load's flags to the wire's `Load`. Pure.
 
 use super::args::AttackArgs;
+use super::held::held;
+use super::stages::{capped, stages};
 use super::{Kind, Noted, read};
 use crate::cli::Usage;
 use crate::cli::units::{self, SECOND, comma, show_duration, show_rate};
-use swarm_agent::pacer::connections as peak;
-use swarm_agent::wire::share::{Cadence, Closed, Held, Level, Load, Open, Schedule, Stage};
+use swarm_agent::pacer::length as total;
+use swarm_agent::wire::share::{Closed, Level, Load, Open, Schedule, Stage};
 
 const HTTP_CONNECTIONS: u64 = 50;
 const HTTP_DURATION: u64 = 10 * SECOND;
-const CLIENTS: u64 = 100;
-const CONNECT_RATE: u64 = 20_000_000;
-const RAMP: u64 = 10;
-const HOLD: u64 = 10 * SECOND;
 /// An open loop's default cap stays under it, whatever rate and timeout say.
 const OPEN_CONNECTIONS_AT_MOST: u64 = 10_000;
 
 /// The flags, read but not yet put together.
-struct Asked {
-    connections: Option<u64>,
-    rate: Option<u64>,
-    requests: Option<u64>,
-    duration: Option<u64>,
-    connect_rate: Option<ConnectRate>,
-    hold: Option<u64>,
-    every: Option<u64>,
-    warmup: Option<u64>,
-    max_rate: Option<u64>,
-    rate_stages: Vec<Stage>,
-    connection_stages: Vec<Stage>,
+pub(super) struct Asked {
+    pub(super) connections: Option<u64>,
+    pub(super) rate: Option<u64>,
+    pub(super) requests: Option<u64>,
+    pub(super) duration: Option<u64>,
+    pub(super) connect_rate: Option<ConnectRate>,
+    pub(super) hold: Option<u64>,
+    pub(super) every: Option<u64>,
+    pub(super) warmup: Option<u64>,
+    pub(super) max_rate: Option<u64>,
+    pub(super) rate_stages: Vec<Stage>,
+    pub(super) connection_stages: Vec<Stage>,
 }
 
 #[derive(Clone, Copy)]
-enum ConnectRate {
+pub(super) enum ConnectRate {
     Max,
     Rate(u64),
 }
 
 impl ConnectRate {
-    fn uhz(self) -> Option<u64> {
+    pub(super) fn uhz(self) -> Option<u64> {
         match self {
             Self::Max => None,
             Self::Rate(rate) => Some(rate),
@@ -204,300 +202,13 @@ fn open(asked: &Asked, timeout: u64, noted: &mut Noted) -> Result<Open, Usage> {
     })
 }
 
-fn held(asked: &Asked, kind: Kind, speaks: bool, noted: &mut Noted) -> Result<Held, Usage> {
-    refuse_held(asked, kind, speaks)?;
-    let clients = clients(asked, noted)?;
-    let ramp = match &clients {
-        Level::Ramp { count, rate } => rate.map_or(0, |rate| time_for(*count, rate)),
-        Level::Stages(stages) => total(stages),
-    };
-    let every = asked
-        .every
-        .map(|every| capped_every(every, peak(&clients), asked.max_rate, noted));
-    let rate_stages = capped(&asked.rate_stages, asked.max_rate, "--stage", noted);
-    let rate = asked.rate.map(|rate| {
-        capped(
-            &[Stage {
-                duration: SECOND,
-                from: rate,
-                to: rate,
-            }],
-            asked.max_rate,
-            "-q",
-            noted,
-        )[0]
-        .to
-    });
-    let end = match (asked.duration, asked.hold) {
-        (Some(whole), _) => whole,
-        (None, Some(hold)) => ramp.saturating_add(hold),
-        (None, None) => default_end(asked, &clients, ramp, every, rate, total(&rate_stages), noted),
-    };
-    if end == 0 {
-        return Err(Usage(
-            "--hold 0s with --connect-rate max is no time at all: hold longer".into(),
-        ));
-    }
-    if asked.duration.is_some() && end < ramp {
-        noted.note(
-            "ramp_cut",
-            format!(
-                "-z {} ends before the ramp does ({}): not every client will be opened",
-                show_duration(end),
-                show_duration(ramp)
-            ),
-        );
-    }
-    let cadence = match (rate, every) {
-        _ if !rate_stages.is_empty() => Some(Cadence::Total(Schedule { stages: rate_stages })),
-        (Some(rate), _) => Some(Cadence::Total(Schedule {
-            stages: vec![Stage {
-                duration: end,
-                from: rate,
-                to: rate,
-            }],
-        })),
-        (None, Some(every)) => Some(Cadence::Every(every)),
-        (None, None) => speaks.then_some(Cadence::Once),
-    };
-    if cadence == Some(Cadence::Once) && asked.requests.is_some_and(|n| n > peak(&clients)) {
-        noted.note(
-            "requests_unreachable",
-            format!(
-                "each client sends once, {} in all, fewer than -n says: repeat with --every T or -q R",
-                comma(peak(&clients))
-            ),
-        );
-    }
-    Ok(Held {
-        clients,
-        end,
-        cadence,
-        requests: asked.requests,
-    })
-}
-
-fn refuse_held(asked: &Asked, kind: Kind, speaks: bool) -> Result<(), Usage> {
-    if asked.hold.is_some() && asked.duration.is_some() {
-        return Err(Usage(
-            "--hold and -z: -z is the whole time, ramp included; give one of them".into(),
-        ));
-    }
-    if asked.every.is_some() && (asked.rate.is_some() || !asked.rate_stages.is_empty()) {
-        return Err(Usage(
-            "--every and a rate: --every repeats per client, -q and --stage are totals; give one of them".into(),
-        ));
-    }
-    let add = if kind == Kind::Socketio {
-        "--emit 'event,json'"
-    } else {
-        "--message TEXT"
-    };
-    let silent = [
-        ("-q", asked.rate.is_some()),
-        ("-n", asked.requests.is_some()),
-        ("--every", asked.every.is_some()),
-        ("--stage", !asked.rate_stages.is_empty()),
-    ];
-    match silent.iter().find(|(_, given)| *given && !speaks) {
-        Some((flag, _)) => Err(Usage(format!("{flag}: these clients have nothing to send; add {add}"))),
-        None => Ok(()),
-    }
-}
-
-fn clients(asked: &Asked, noted: &mut Noted) -> Result<Level, Usage> {
-    if !asked.connection_stages.is_empty() {
-        let steepest = asked
-            .connection_stages
-            .iter()
-            .map(|stage| {
-                u128::from(stage.from.abs_diff(stage.to)) * 1_000_000 * u128::from(SECOND) / u128::from(stage.duration)
-            })
-            .max()
-            .unwrap_or(0);
-        return match asked.max_rate {
-            Some(max) if steepest > u128::from(max) => Err(Usage(format!(
-                "--max-rate {}: a stage opens {}; make it longer",
-                show_rate(max),
-                show_rate(u64::try_from(steepest).unwrap_or(u64::MAX))
-            ))),
-            _ => Ok(Level::Stages(asked.connection_stages.clone())),
-        };
-    }
-    let count = asked.connections.unwrap_or_else(|| {
-        noted.took(format!("-c {CLIENTS}"));
-        CLIENTS
-    });
-    let rate = match (asked.connect_rate, asked.connections) {
-        (Some(rate), _) => rate.uhz(),
-        (None, given) => {
-            let rate = given.map_or(CONNECT_RATE, |count| count * 1_000_000 / RAMP);
-            noted.took(format!("--connect-rate {}", show_rate(rate)));
-            Some(rate)
-        }
-    };
-    let rate = match (asked.max_rate, rate) {
-        (Some(max), rate) if rate.is_none_or(|rate| rate > max) => {
-            let typed = rate.map_or("max".into(), show_rate);
-            noted.note(
-                "max_rate",
-                format!(
-                    "--max-rate {}: --connect-rate {typed} runs at {}",
-                    show_rate(max),
-                    show_rate(max)
-                ),
-            );
-            Some(max)
-        }
-        (_, rate) => rate,
-    };
-    Ok(Level::Ramp { count, rate })
-}
-
-/// Ten seconds after the ramp; with `-n` after the last of its messages is due, with stages when they are over.
-fn default_end(
-    asked: &Asked,
-    clients: &Level,
-    ramp: u64,
-    every: Option<u64>,
-    rate: Option<u64>,
-    stages: u64,
-    noted: &mut Noted,
-) -> u64 {
-    if stages > 0 || matches!(clients, Level::Stages(_)) {
-        return ramp.max(stages);
-    }
-    let sent = match (asked.requests, every, rate) {
-        (Some(n), Some(every), _) => ramp.saturating_add(n.div_ceil(peak(clients).max(1)).saturating_mul(every)),
-        (Some(n), None, Some(rate)) => time_for(n, rate),
-        _ => 0,
-    };
-    let end = ramp.max(sent).saturating_add(HOLD);
-    noted.took(format!("--hold {}", show_duration(end - ramp)));
-    end
-}
-
 fn default_duration(noted: &mut Noted) -> u64 {
     noted.took(format!("-z {}", show_duration(HTTP_DURATION)));
     HTTP_DURATION
 }
 
 /// ns until `count` are due at `rate` uHz, rounded up.
-fn time_for(count: u64, rate: u64) -> u64 {
+pub(super) fn time_for(count: u64, rate: u64) -> u64 {
     let ns = (u128::from(count) * 1_000_000 * u128::from(SECOND)).div_ceil(u128::from(rate.max(1)));
     u64::try_from(ns).unwrap_or(u64::MAX)
-}
-
-fn total(stages: &[Stage]) -> u64 {
-    stages.iter().fold(0, |sum, stage| sum.saturating_add(stage.duration))
-}
-
-/// `--every`, stretched so that all clients together stay under the cap.
-fn capped_every(every: u64, clients: u64, max: Option<u64>, noted: &mut Noted) -> u64 {
-    let least = max.map_or(0, |max| time_for(clients, max));
-    if every >= least {
-        return every;
-    }
-    noted.note(
-        "max_rate",
-        format!(
-            "--max-rate {}: --every {} runs as {}",
-            show_rate(max.unwrap_or(0)),
-            show_duration(every),
-            show_duration(least)
-        ),
-    );
-    least
-}
-
-/// Stages cut off at the cap: a ramp through it becomes a ramp to it and a plateau.
-fn capped(stages: &[Stage], max: Option<u64>, flag: &str, noted: &mut Noted) -> Vec<Stage> {
-    let top = stages.iter().map(|stage| stage.from.max(stage.to)).max().unwrap_or(0);
-    let Some(max) = max.filter(|max| top > *max) else {
-        return stages.to_vec();
-    };
-    noted.note(
-        "max_rate",
-        format!(
-            "--max-rate {}: {flag} {} runs at {} at most",
-            show_rate(max),
-            show_rate(top),
-            show_rate(max)
-        ),
-    );
-    stages
-        .iter()
-        .flat_map(|stage| cut(*stage, max))
-        .filter(|stage| stage.duration > 0)
-        .collect()
-}
-
-fn cut(stage: Stage, max: u64) -> [Stage; 2] {
-    let Stage { duration, from, to } = stage;
-    let plateau = |duration| Stage {
-        duration,
-        from: max,
-        to: max,
-    };
-    if from <= max && to <= max {
-        return [stage, plateau(0)];
-    }
-    if from >= max && to >= max {
-        return [plateau(duration), plateau(0)];
-    }
-    // the part of the ramp that lies under the cap
-    let under = u128::from(duration) * u128::from(max - from.min(to)) / u128::from(from.abs_diff(to));
-    let under = u64::try_from(under).unwrap_or(duration);
-    if from < to {
-        [
-            Stage {
-                duration: under,
-                from,
-                to: max,
-            },
-            plateau(duration - under),
-        ]
-    } else {
-        [
-            plateau(duration - under),
-            Stage {
-                duration: under,
-                from: max,
-                to,
-            },
-        ]
-    }
-}
-
-/// `--stage` values: those of the rate and those of connections, each beginning where the one before ended.
-fn stages(typed: &[String]) -> Result<(Vec<Stage>, Vec<Stage>), Usage> {
-    let (mut rates, mut connections) = (Vec::new(), Vec::new());
-    for text in typed {
-        let wrong = |error: String| Usage(format!("--stage {text}: {error}"));
-        let (list, plain, read): (&mut Vec<Stage>, &str, fn(&str) -> Result<u64, String>) =
-            match text.strip_prefix("connections:") {
-                Some(plain) => (&mut connections, plain, units::count_or_zero),
-                None => (
-                    &mut rates,
-                    text.strip_prefix("rate:").unwrap_or(text),
-                    units::rate_or_zero,
-                ),
-            };
-        let (time, level) = plain
-            .split_once(':')
-            .ok_or_else(|| wrong("T:TO or T:FROM..TO, as 30s:500 or 1m:100..500".into()))?;
-        let duration = units::duration_above_zero(time).map_err(wrong)?;
-        let before = list.last().map_or(0, |stage: &Stage| stage.to);
-        let (from, to) = match level.split_once("..") {
-            Some((from, to)) => (read(from).map_err(wrong)?, read(to).map_err(wrong)?),
-            None => (before, read(level).map_err(wrong)?),
-        };
-        list.push(Stage { duration, from, to });
-    }
-    for list in [&rates, &connections] {
-        if !list.is_empty() && list.iter().all(|stage| stage.from == 0 && stage.to == 0) {
-            return Err(Usage("--stage: all stages are at zero".into()));
-        }
-    }
-    Ok((rates, connections))
 }

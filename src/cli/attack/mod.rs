@@ -3,12 +3,15 @@
 
 pub mod args;
 pub mod crew;
+mod held;
 pub mod later;
 mod load;
 mod outputs;
 mod protocol;
 mod request;
 pub mod run_id;
+mod socketio;
+mod stages;
 pub mod steps;
 mod target;
 
@@ -28,7 +31,7 @@ pub struct Surroundings {
     /// The words of the command line, the program's name first.
     pub words: Vec<String>,
     /// Environment variables, for `env:NAME`.
-    pub environment: Box<dyn Fn(&str) -> Option<String>>,
+    pub environment: Box<secret::Environment>,
     /// Names the run.
     pub run: String,
 }
@@ -225,9 +228,10 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
         .iter()
         .for_each(|cookies| add(cookies, secret::redact_cookies(cookies)));
     args.query.iter().for_each(|pair| add(pair, secret::redact_pair(pair)));
-    args.emit.iter().for_each(|emit| add(emit, protocol::redact_emit(emit)));
+    args.emit.iter().for_each(|emit| add(emit, socketio::redact_emit(emit)));
     args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
-    for payload in [&args.data, &args.message, &args.auth].into_iter().flatten() {
+    args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));
+    for payload in [&args.data, &args.message].into_iter().flatten() {
         add(payload, secret::redact_payload(payload));
     }
     pairs.retain(|(typed, shown)| typed != shown);

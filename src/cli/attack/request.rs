@@ -40,7 +40,7 @@ pub(super) fn request(
     let mut typed = headers(args, around)?;
     let mut cookies: Vec<String> = Vec::new();
     for value in &args.cookie {
-        let plain = secret::value(value, &around.environment).map_err(|error| Usage::of("--cookie:", error))?;
+        let plain = secret::value(value, around.environment.as_ref()).map_err(|error| Usage::of("--cookie:", error))?;
         if !plain.contains('=') || plain.chars().any(char::is_control) {
             return Err(Usage("--cookie: 'name=value; name2=value2'".into()));
         }
@@ -104,12 +104,12 @@ fn headers(args: &AttackArgs, around: &Surroundings) -> Result<Vec<(String, Stri
     for typed in &args.header {
         let wrong = |error: String| Usage(format!("--header {}: {error}", secret::redact_header_line(typed)));
         let lines = match typed.starts_with('@') {
-            true => secret::value(typed, &around.environment).map_err(wrong)?,
+            true => secret::value(typed, around.environment.as_ref()).map_err(wrong)?,
             false => typed.clone(),
         };
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             let (name, value) = line.split_once(':').ok_or_else(|| wrong("'Name: value'".into()))?;
-            let value = secret::value(value.trim(), &around.environment).map_err(wrong)?;
+            let value = secret::value(value.trim(), around.environment.as_ref()).map_err(wrong)?;
             read.push(checked(name.trim(), &value).map_err(wrong)?);
         }
     }
@@ -141,7 +141,8 @@ fn credentials(args: &AttackArgs, aim: &Aim, around: &Surroundings) -> Result<Op
     if aim.user.is_some() {
         return Err(Usage("--user and a name in the URL: give one of them".into()));
     }
-    let resolved = |text: &str| secret::value(text, &around.environment).map_err(|error| Usage::of("--user:", error));
+    let resolved =
+        |text: &str| secret::value(text, around.environment.as_ref()).map_err(|error| Usage::of("--user:", error));
     if secret::is_pointer(typed) {
         return resolved(typed).and_then(|pair| match pair.contains(':') {
             true => Ok(Some(pair)),

@@ -542,7 +542,7 @@ fn the_rest() {
             .unwrap()
             .outputs
             .files,
-        [report.clone()]
+        vec![report.clone()]
     );
     assert!(!report.exists());
 }

@@ -1,0 +1,3 @@
+//! Layer L1: swarm's parts against real servers on 127.0.0.1. Not run by plain `cargo test`: `cargo test --test loopback`.
+
+mod ssh;

@@ -1,0 +1,381 @@
+//! Transport and deploy against a real sshd on a high port of 127.0.0.1, with files of the test's own.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+use swarm::agent_binary::{AgentBinaries, AgentBinary};
+use swarm::deploy::{Deadlines, deploy, reach};
+use swarm::fleet::host::{Host, Origin};
+use swarm::transport::ssh_config::SshOptions;
+use swarm::transport::{Ssh, Stream, Transport};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const NONCE: &str = "test0nonce";
+const AGENT: &[u8] = b"#!/bin/sh\necho \"swarm-agent/1 $1\"\nexec cat\n";
+
+/// An sshd in the foreground, ended when dropped, whose logins have a home of their own.
+struct Sshd {
+    folder: TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl Sshd {
+    fn start(more: &str) -> Self {
+        let sshd = Path::new("/usr/sbin/sshd");
+        assert!(
+            sshd.exists(),
+            "this test needs sshd: apt-get install --no-install-recommends openssh-server"
+        );
+        std::fs::create_dir_all("/run/sshd").unwrap();
+        let folder = tempfile::Builder::new().prefix("swarm-test-").tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for key in ["host", "login", "other", "newhost"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(at(key))
+                .status()
+                .unwrap();
+            assert!(made.success());
+        }
+        std::fs::copy(at("login.pub"), at("authorized")).unwrap();
+        std::fs::create_dir(at("home")).unwrap();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\nUsePAM no\nStrictModes no\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={}\n{more}\n",
+            at("host").display(),
+            at("authorized").display(),
+            at("home").display()
+        );
+        std::fs::write(at("sshd_config"), config).unwrap();
+        let process = Command::new(sshd)
+            .arg("-D")
+            .arg("-f")
+            .arg(at("sshd_config"))
+            .arg("-E")
+            .arg(at("log"))
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(
+                Instant::now() < until,
+                "sshd does not listen: {}",
+                std::fs::read_to_string(at("log")).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let sshd = Self { folder, port, process };
+        sshd.knows("host");
+        sshd
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Lets known_hosts have this key for the host.
+    fn knows(&self, key: &str) {
+        let key = std::fs::read_to_string(self.at(&format!("{key}.pub"))).unwrap();
+        std::fs::write(self.at("known_hosts"), format!("[127.0.0.1]:{} {key}", self.port)).unwrap();
+    }
+
+    fn options(&self) -> SshOptions {
+        let config = self.at("ssh_config");
+        let known = self.at("known_hosts");
+        std::fs::write(
+            &config,
+            format!("UserKnownHostsFile {}\nGlobalKnownHostsFile none\n", known.display()),
+        )
+        .unwrap();
+        SshOptions {
+            identities: vec![self.at("login")],
+            config: Some(config),
+            ..SshOptions::default()
+        }
+    }
+
+    async fn transport(&self) -> Transport {
+        Transport::Ssh(Ssh::new(&self.options()).await.unwrap())
+    }
+
+    fn host(&self) -> Host {
+        Host::parse(&format!("root@127.0.0.1:{}", self.port), Origin::Flag).unwrap()
+    }
+
+    async fn refusal(&self, options: SshOptions, host: &Host) -> String {
+        let transport = Transport::Ssh(Ssh::new(&options).await.unwrap());
+        deploy(&transport, host, &agents(), NONCE, Deadlines::default())
+            .await
+            .unwrap_err()
+            .to_string()
+    }
+
+    /// Masters of ours that still run, by their control folder.
+    fn masters() -> usize {
+        let listed = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+        String::from_utf8_lossy(&listed.stdout)
+            .lines()
+            .filter(|line| line.starts_with("ssh: ") && line.contains("/swarm-"))
+            .count()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn agents() -> AgentBinaries {
+    let mut binaries = AgentBinaries::default();
+    binaries.insert(std::env::consts::ARCH, AgentBinary::pack(AGENT).unwrap());
+    binaries
+}
+
+async fn speaks(mut stream: Stream) {
+    stream.input.write_all(b"\x00\xff first bytes").await.unwrap();
+    let input = std::mem::replace(&mut stream.input, Box::new(tokio::io::sink()));
+    drop(input);
+    let mut said = Vec::new();
+    stream.output.read_to_end(&mut said).await.unwrap();
+    assert_eq!(
+        said,
+        [format!("swarm-agent/1 {NONCE}\n").as_bytes(), b"\x00\xff first bytes"].concat()
+    );
+    stream.close().await;
+}
+
+#[tokio::test]
+async fn the_agent_is_uploaded_once_and_a_planted_one_replaced() {
+    let sshd = Sshd::start("");
+    let transport = sshd.transport().await;
+    let file = sshd
+        .at("home/.cache/swarm")
+        .join(format!("agent-{}", &AgentBinary::pack(AGENT).unwrap().sha256[..16]));
+    speaks(
+        deploy(&transport, &sshd.host(), &agents(), NONCE, Deadlines::default())
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(std::fs::read(&file).unwrap(), AGENT);
+    let first = std::fs::metadata(&file).unwrap().modified().unwrap();
+    speaks(
+        deploy(&transport, &sshd.host(), &agents(), NONCE, Deadlines::default())
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().modified().unwrap(),
+        first,
+        "the second time it was there"
+    );
+    std::fs::write(&file, "#!/bin/sh\necho evil\n").unwrap();
+    speaks(
+        deploy(&transport, &sshd.host(), &agents(), NONCE, Deadlines::default())
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(std::fs::read(&file).unwrap(), AGENT);
+}
+
+#[tokio::test]
+async fn the_embedded_agent_arrives_whole() {
+    let sshd = Sshd::start("");
+    let transport = sshd.transport().await;
+    let binaries = AgentBinaries::default();
+    let stream = deploy(&transport, &sshd.host(), &binaries, NONCE, Deadlines::default())
+        .await
+        .unwrap();
+    stream.close().await;
+    let agent = binaries.for_arch(std::env::consts::ARCH).unwrap();
+    let file = sshd
+        .at("home/.cache/swarm")
+        .join(format!("agent-{}", &agent.sha256[..16]));
+    assert_eq!(std::fs::read(file).unwrap(), agent.raw().unwrap());
+}
+
+#[tokio::test]
+async fn many_connects_to_one_sshd_all_succeed_and_leave_no_master() {
+    use futures_util::StreamExt;
+    let sshd = Sshd::start("MaxStartups 4:50:10");
+    let transport = sshd.transport().await;
+    let hosts = vec![sshd.host(); 20];
+    let binaries = agents();
+    let begun = Instant::now();
+    let mut all = reach(&transport, &hosts, &binaries, NONCE, Deadlines::default());
+    let mut streams = Vec::new();
+    while let Some((index, reached)) = all.next().await {
+        streams.push((index, reached.unwrap()));
+    }
+    eprintln!(
+        "20 connects to one sshd with MaxStartups 4:50:10: {:?}",
+        begun.elapsed()
+    );
+    streams.sort_by_key(|(index, _)| *index);
+    assert!(streams.iter().map(|(index, _)| *index).eq(0..20));
+    for (_, stream) in streams {
+        speaks(stream).await;
+    }
+    drop(all);
+    drop(transport);
+    let until = Instant::now() + Duration::from_secs(5);
+    while Sshd::masters() > 0 {
+        assert!(Instant::now() < until, "{} masters are left", Sshd::masters());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_names_the_way_out() {
+    let sshd = Sshd::start("");
+    let host = sshd.host();
+    std::fs::remove_file(sshd.at("known_hosts")).unwrap();
+    let unknown = sshd.refusal(sshd.options(), &host).await;
+    assert!(
+        unknown.contains("--accept-new-host-keys")
+            && unknown.contains(&format!("ssh-keyscan -p {} 127.0.0.1", sshd.port)),
+        "{unknown}"
+    );
+
+    sshd.knows("newhost");
+    for accept_new_host_keys in [false, true] {
+        let changed = sshd
+            .refusal(
+                SshOptions {
+                    accept_new_host_keys,
+                    ..sshd.options()
+                },
+                &host,
+            )
+            .await;
+        assert!(
+            changed.contains("has changed") && changed.contains(&format!("ssh-keygen -R '[127.0.0.1]:{}'", sshd.port)),
+            "{changed}"
+        );
+    }
+
+    std::fs::remove_file(sshd.at("known_hosts")).unwrap();
+    let accepting = SshOptions {
+        accept_new_host_keys: true,
+        ..sshd.options()
+    };
+    let transport = Transport::Ssh(Ssh::new(&accepting).await.unwrap());
+    speaks(
+        deploy(&transport, &host, &agents(), NONCE, Deadlines::default())
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert!(
+        std::fs::read_to_string(sshd.at("known_hosts"))
+            .unwrap()
+            .contains("127.0.0.1")
+    );
+
+    let denied = sshd
+        .refusal(
+            SshOptions {
+                identities: vec![sshd.at("other")],
+                ..sshd.options()
+            },
+            &host,
+        )
+        .await;
+    assert!(
+        denied.contains("login refused") && denied.contains("-i FILE") && denied.contains("ssh-add"),
+        "{denied}"
+    );
+
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let refused = sshd
+        .refusal(
+            sshd.options(),
+            &Host {
+                port: Some(nobody),
+                name: "bee9".into(),
+                ..host.clone()
+            },
+        )
+        .await;
+    assert!(refused.starts_with("host bee9: connection refused"), "{refused}");
+
+    let nameless = sshd
+        .refusal(
+            sshd.options(),
+            &Host {
+                address: "no.such.host.invalid".into(),
+                ..host.clone()
+            },
+        )
+        .await;
+    assert!(nameless.contains("is not resolved"), "{nameless}");
+
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mute = Host {
+        port: Some(silent.local_addr().unwrap().port()),
+        ..host.clone()
+    };
+    let begun = Instant::now();
+    let slow = sshd
+        .refusal(
+            SshOptions {
+                connect_timeout_s: 1,
+                ..sshd.options()
+            },
+            &mute,
+        )
+        .await;
+    assert!(
+        slow.contains("timed out") && begun.elapsed() < Duration::from_secs(5),
+        "{slow} after {:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_shell_is_told() {
+    let sshd = Sshd::start("ForceCommand echo 'menu only'; exit 1");
+    let said = sshd.refusal(sshd.options(), &sshd.host()).await;
+    assert!(said.contains("POSIX shell") && said.contains("menu only"), "{said}");
+}
+
+#[tokio::test]
+async fn a_config_that_runs_commands_of_its_own_does_not_reach_the_session() {
+    let sshd = Sshd::start("");
+    let trace = sshd.at("trace");
+    let options = sshd.options();
+    let config = sshd.at("ssh_config");
+    let theirs = std::fs::read_to_string(&config).unwrap();
+    let more = format!(
+        "{theirs}Host bee\nHostName 127.0.0.1\nPort {}\nUser root\nRemoteCommand tmux\nRequestTTY force\nPermitLocalCommand yes\n\
+         LocalCommand touch {}\nLocalForward 127.0.0.1:1 127.0.0.1:2\nControlMaster auto\nControlPath /nonexistent/%C\nLogLevel QUIET\n",
+        sshd.port,
+        trace.display()
+    );
+    std::fs::write(&config, more).unwrap();
+    let transport = Transport::Ssh(Ssh::new(&options).await.unwrap());
+    let alias = Host::parse("bee", Origin::Flag).unwrap();
+    speaks(
+        deploy(&transport, &alias, &agents(), NONCE, Deadlines::default())
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert!(!trace.exists());
+}
