@@ -1,10 +1,10 @@
 //! Owns: one host of the lab: a namespace with an sshd, a home, a /tmp, a password file, a host name and (but for
 //! the last) a monotonic clock of its own. Must not: know swarm.
 
+use crate::Result;
 use crate::net::Net;
 use crate::process::{self, run, wait_until};
 use crate::ssh::{EXTRA_PORTS, Keys};
-use crate::{Result, ensure};
 use rustix::process::Signal;
 use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -244,10 +244,4 @@ fn net_inode(pid: u32) -> Option<u64> {
     std::fs::metadata(format!("/proc/{pid}/ns/net"))
         .ok()
         .map(|m| m.st_ino())
-}
-
-/// `h1,h2`: the value of `--hosts` for these.
-pub fn list(hosts: &[&str]) -> Result<String> {
-    ensure!(!hosts.is_empty(), "no hosts");
-    Ok(hosts.join(","))
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: String,
 }
 
@@ -26,7 +25,6 @@ pub fn ask(method: &str, address: SocketAddr, path: &str) -> Result<Answer> {
     let status = head.split(' ').nth(1).ok_or("no status line")?.parse()?;
     Ok(Answer {
         status,
-        head: head.to_lowercase(),
         body: body.to_owned(),
     })
 }

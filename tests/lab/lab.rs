@@ -9,6 +9,7 @@ use crate::server::Servers;
 use crate::ssh::{self, Configs, Keys};
 use crate::{Result, ensure};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -164,6 +165,18 @@ impl Lab {
         left
     }
 
+    /// Of these the agents: no SSH client or server, nor what delays one.
+    pub fn agents(&self) -> Vec<process::Seen> {
+        let mut left = self.leftovers();
+        left.retain(|p| !p.exe.ends_with("/ssh") && !p.exe.ends_with("/sshd") && !p.command.contains(" relay "));
+        left
+    }
+
+    pub fn no_agent_within(&self, limit: Duration) -> Result {
+        wait_until("every agent to be gone", limit, || Ok(self.agents().is_empty()))
+            .map_err(|e| format!("{e}; left: {:?}", self.agents()).into())
+    }
+
     /// Fails when anything of a run is still alive after `limit`.
     pub fn nothing_left_within(&self, limit: Duration) -> Result {
         wait_until("every process of the run to be gone", limit, || {
@@ -193,15 +206,28 @@ pub fn tear_down() -> Result {
 
 /// By name and by what is on file, without the `Lab` itself: a case may be in the middle of using it.
 fn remove_own() -> Result {
+    // One at a time: after a signal the main thread comes here too, and waits until the process is left.
+    static REMOVING: Mutex<()> = Mutex::new(());
+    let removing = REMOVING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let Some(id) = ID.get() else { return Ok(()) };
     let folder = Path::new(FOLDERS).join(format!("{FOLDER_PREFIX}{id}"));
     process::end_noted(&folder);
     net::remove(Some(id))?;
     if folder.exists() && std::env::var_os("SWARM_LAB_KEEP").is_none() {
-        std::fs::remove_dir_all(&folder)?;
+        // A process that was killed a moment ago may still be writing its last line.
+        wait_until("the lab's folder to go", Duration::from_secs(2), || {
+            Ok(std::fs::remove_dir_all(&folder).is_ok())
+        })?;
+    }
+    if LEAVING.load(Ordering::Acquire) {
+        // Never given back: whoever waits for it must not go on in a lab that is gone.
+        std::mem::forget(removing);
     }
     Ok(())
 }
+
+/// A signal came: the process ends as soon as the lab is removed.
+static LEAVING: AtomicBool = AtomicBool::new(false);
 
 /// SIGINT and SIGTERM: remove the lab, then leave with 130.
 pub fn tear_down_on_signals() {
@@ -217,6 +243,7 @@ pub fn tear_down_on_signals() {
                 return;
             };
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            LEAVING.store(true, Ordering::Release);
             if let Err(error) = remove_own() {
                 eprintln!("the lab was not torn down whole: {error}");
             }

@@ -24,7 +24,8 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Sen
 #[macro_export]
 macro_rules! ensure {
     ($cond:expr, $($text:tt)+) => {
-        if !$cond {
+        let holds: bool = $cond;
+        if !holds {
             return Err(format!($($text)+).into());
         }
     };

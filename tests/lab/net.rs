@@ -11,7 +11,6 @@ pub const PREFIX: &str = "swl";
 
 #[derive(Debug, Clone)]
 pub struct Net {
-    pub id: String,
     pub bridge: String,
 }
 
@@ -24,7 +23,6 @@ impl Net {
             "10.77.0.0/24 is already in use here: {routes}"
         );
         let net = Self {
-            id: id.to_owned(),
             bridge: format!("{PREFIX}{id}"),
         };
         let bridge = &net.bridge;
@@ -73,9 +71,7 @@ pub fn remove(id: Option<&str>) -> Result {
     }
     // Deleting a namespace takes its veth pair along, a moment later.
     for line in words("ip -o link show type bridge")?.lines() {
-        let Some(name) = line.split(": ").nth(1) else {
-            continue;
-        };
+        let Some(name) = line.split(": ").nth(1) else { continue };
         if name.starts_with(&mine) {
             words(&format!("ip link del {name}"))?;
         }

@@ -1,19 +1,83 @@
-//! Owns: the list of all lab cases. Must not: hold one itself.
+//! Owns: the list of all lab cases, and the few steps that several groups share. Must not: hold a case itself.
 
+mod bad_input;
+mod bare_agent;
+mod clocks;
+mod crowd;
+mod deploy;
+mod ends;
+mod hosts_refused;
+mod odd_hosts;
 mod smoke;
+mod spread;
+mod stickiness;
+mod tls;
+mod websocket;
 
-use crate::Result;
 use crate::lab::{Lab, with_lab};
+use crate::proxy::{STICKY, url};
+use crate::swarm::{Attack, Attacking};
+use crate::{Result, ensure};
 use libtest_mimic::Trial;
+use std::time::Duration;
 
 /// A case: its name (group::what it shows) and what it does in the lab.
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 1] = [smoke::CASES];
+    let groups: [&[Case]; 13] = [
+        smoke::CASES,
+        odd_hosts::CASES,
+        spread::CASES,
+        crowd::CASES,
+        stickiness::CASES,
+        clocks::CASES,
+        ends::CASES,
+        deploy::CASES,
+        hosts_refused::CASES,
+        bad_input::CASES,
+        tls::CASES,
+        websocket::CASES,
+        bare_agent::CASES,
+    ];
     groups
         .concat()
         .into_iter()
         .map(|(name, case)| Trial::test(name, move || with_lab(case).map_err(|e| e.to_string().into())))
         .collect()
+}
+
+/// Forty plain requests over four connections: the smallest attack that needs every host.
+fn small(lab: &Lab) -> Attack<'_> {
+    Attack::new(lab, &url("http", STICKY, "/")).with("-n 40 -c 4")
+}
+
+/// Socket.IO clients over WebSocket through the source hash, all opened within a second.
+fn held<'a>(lab: &'a Lab, clients: u64, hold: &str) -> Attack<'a> {
+    Attack::new(lab, &url("http", STICKY, "")).with(&format!(
+        "--socketio --transport websocket -c {clients} --connect-rate {clients} --hold {hold}"
+    ))
+}
+
+/// Starts it and waits until the servers have this many clients open.
+fn started(lab: &Lab, attack: Attack<'_>, clients: u64) -> Result<Attacking> {
+    let mut attacking = attack.start()?;
+    let open = attacking.until("all clients to be open", Duration::from_secs(30), || {
+        Ok(lab.servers.socketio_total("/open")? == clients)
+    });
+    match open {
+        Ok(()) => Ok(attacking),
+        Err(error) => Err(attacking
+            .wait()
+            .map_or_else(|e| format!("{error}; {e}").into(), |o| o.wrong(&error.to_string()))),
+    }
+}
+
+/// What no load at all means: not one plain request, not one client at any server.
+fn nothing_was_sent(lab: &Lab) -> Result {
+    for count in ["/http", "/clients"] {
+        let n = lab.servers.socketio_total(count)? + lab.servers.websocket_total(count)?;
+        ensure!(n == 0, "load was sent though nothing should have been: {n} of {count}");
+    }
+    Ok(())
 }
