@@ -110,9 +110,7 @@ impl Refusal {
 
 /// Whether an answer to the opening is of Engine.IO 3: `97:0{"sid":..`.
 pub fn is_version_3(payload: &str) -> bool {
-    payload.split_once(':').is_some_and(|(length, packet)| {
-        !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) && packet.starts_with("0{")
-    })
+    payload.split_once(':').is_some_and(|(length, packet)| !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) && packet.starts_with("0{"))
 }
 
 #[cfg(test)]

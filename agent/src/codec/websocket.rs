@@ -110,18 +110,7 @@ impl Default for Decoder {
 impl Decoder {
     /// A reader that refuses messages longer than `limit`.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            header: [0; 10],
-            have: 0,
-            opcode: 0,
-            last: false,
-            left: 0,
-            in_payload: false,
-            control: Vec::new(),
-            body: Vec::new(),
-            message: 0,
-        }
+        Self { limit, header: [0; 10], have: 0, opcode: 0, last: false, left: 0, in_payload: false, control: Vec::new(), body: Vec::new(), message: 0 }
     }
 
     /// Takes bytes off `input` until a message is whole; `None` when all of `input` is used up.
@@ -132,7 +121,11 @@ impl Decoder {
             }
             let take = input.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
             let (now, later) = input.split_at(take);
-            if self.opcode >= CLOSE { self.control.extend_from_slice(now) } else { self.body.extend_from_slice(now) }
+            if self.opcode >= CLOSE {
+                self.control.extend_from_slice(now)
+            } else {
+                self.body.extend_from_slice(now)
+            }
             *input = later;
             self.left -= take as u64;
             if self.left > 0 {
@@ -301,8 +294,7 @@ mod tests {
     #[test]
     fn fragments_join_and_control_frames_pass_between() {
         let bytes = [frame(1, b"Hel"), frame(0x89, b"p"), frame(0, b"l"), frame(0x80, b"o"), frame(0x8a, b""), frame(0x88, b"\x0f\xa1bye")].concat();
-        let wanted =
-            [Message::Ping(b"p".to_vec()), Message::Text("Hello".into()), Message::Pong, Message::Close(Some((4001, "bye".into())))];
+        let wanted = [Message::Ping(b"p".to_vec()), Message::Text("Hello".into()), Message::Pong, Message::Close(Some((4001, "bye".into())))];
         assert_eq!(read(&[&bytes]).unwrap(), wanted);
     }
 

@@ -103,7 +103,9 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Fault> {
                 answer.reusable = response.version == Some(1) && !answer.has("connection", "close");
                 return Ok(Some((answer, skipped)));
             }
-            Ok(httparse::Status::Partial) if bytes.len() - skipped > HEAD_LIMIT => return Err(Fault::new(FaultKind::Protocol, "the answer's head is too long")),
+            Ok(httparse::Status::Partial) if bytes.len() - skipped > HEAD_LIMIT => {
+                return Err(Fault::new(FaultKind::Protocol, "the answer's head is too long"));
+            }
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(error) => return Err(Fault::new(FaultKind::Protocol, format!("not an HTTP answer: {error}"))),
         }
@@ -191,10 +193,15 @@ mod tests {
             assert_eq!(read(text, ended), wanted.map(|w| (200, w.to_owned())), "{text}");
         }
         for bad in ["SSH-2.0-x\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"] {
-            assert!(parse_head(bad.as_bytes()).and_then(|head| match head {
-                Some((answer, length)) => body(&answer, &bad.as_bytes()[length..], false),
-                None => Ok(None),
-            }).is_err(), "{bad}");
+            assert!(
+                parse_head(bad.as_bytes())
+                    .and_then(|head| match head {
+                        Some((answer, length)) => body(&answer, &bad.as_bytes()[length..], false),
+                        None => Ok(None),
+                    })
+                    .is_err(),
+                "{bad}"
+            );
         }
     }
 }

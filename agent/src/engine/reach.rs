@@ -81,7 +81,7 @@ pub struct Failure {
     /// Our end, when a socket was connected.
     pub local: Option<IpAddr>,
     /// The backend that refused, when it gave its name.
-    pub backend: Option<(Vec<u8>, String)>,
+    pub backend: Option<Box<(Vec<u8>, String)>>,
 }
 
 impl From<Fault> for Failure {
@@ -175,6 +175,7 @@ fn without(start: &str, jar: &[(String, String)]) -> Option<String> {
 fn set_cookie(line: &str) -> Option<(&str, &str, bool)> {
     let mut parts = line.split(';');
     let (name, value) = parts.next()?.split_once('=')?;
-    let over = parts.any(|part| part.trim().split_once('=').is_some_and(|(key, age)| key.eq_ignore_ascii_case("max-age") && age.trim().starts_with(['0', '-'])));
+    let over =
+        parts.any(|part| part.trim().split_once('=').is_some_and(|(key, age)| key.eq_ignore_ascii_case("max-age") && age.trim().starts_with(['0', '-'])));
     (!name.trim().is_empty()).then_some((name.trim(), value.trim(), over))
 }

@@ -64,10 +64,12 @@ async fn upgrade(reach: &Reach, stream: &mut Stream, path: &str, subprotocol: Op
         let _ = write!(request, "Sec-WebSocket-Protocol: {subprotocol}\r\n");
     }
     request.push_str("\r\n");
+    reach.tell(">", &format!("GET {path} Upgrade: websocket"));
     let (answer, received) = exchange(stream, request.as_bytes()).await?;
+    reach.tell("<", &format!("status {}", answer.status));
     reach.traffic.add(request.len(), received);
     reach.keep_cookies(&answer);
-    check(&answer, &key, subprotocol).map_err(|fault| Failure { fault, local: None, backend: reach.backend(&answer) })?;
+    check(&answer, &key, subprotocol).map_err(|fault| Failure { fault, local: None, backend: reach.backend(&answer).map(Box::new) })?;
     Ok(answer)
 }
 
@@ -165,9 +167,7 @@ impl Session {
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(stream::fault(&error))),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                Poll::Ready(Err(Fault::new(FaultKind::ClosedByServer, "closed without a close frame")))
-            }
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Err(Fault::new(FaultKind::ClosedByServer, "closed without a close frame"))),
             Poll::Ready(Ok(())) => {
                 self.traffic.add(0, buffer.filled().len());
                 self.decode(buffer.filled());
