@@ -103,7 +103,8 @@ async fn scripted(answer: &'static [u8], after: &'static [u8]) -> u16 {
     port
 }
 
-const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Backend: s7\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
+const SWITCH: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Backend: s7\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
 
 #[tokio::test]
 async fn two_hundred_clients_echo_once_and_close() {
@@ -281,4 +282,28 @@ async fn close_codes_pings_garbage_and_refusals_have_their_words() {
     let mut silent = share(port, websocket(None, false), 1, 1_000, None, None);
     silent.limits.connect = 100 * MS;
     assert_eq!(faults(&run(silent).await)[0].0, FaultKind::ConnectTimeout);
+}
+
+#[tokio::test]
+async fn a_drained_run_closes_its_clients_and_counts_what_was_not_sent() {
+    let (port, seen) = server(Manner::Echo).await;
+    let stages = vec![Stage {
+        duration: 10_000 * MS,
+        from: 50 * PER_SECOND,
+        to: 50 * PER_SECOND,
+    }];
+    let plan = share(
+        port,
+        websocket(Some("x"), true),
+        20,
+        10_000,
+        Some(Cadence::Total(Schedule { stages })),
+        None,
+    );
+    let recording = held::run_until(plan, Some(Duration::from_millis(300))).await;
+    let tally = &recording.counts.tally;
+    assert_eq!(tally.requests + tally.not_started, 500, "{tally:?}");
+    assert!(tally.ok == tally.requests && tally.ok > 5, "{tally:?}");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(seen.closed_1000.load(Ordering::Relaxed), 20);
 }

@@ -83,7 +83,7 @@ async fn play(demo: &Demo, args: &DemoArgs) -> Result<Exit, Error> {
 /// The command line of an act, as a user would type it.
 fn words(demo: &Demo, act: &Act, args: &DemoArgs) -> Vec<String> {
     let mut line = format!(
-        "swarm attack {} --socketio --transport {} --local 2 --source-ips {} -c {CLIENTS} --connect-rate {CLIENTS} --emit echo,1 --ack --hold 1s",
+        "swarm attack {} --socketio --transport {} --source-ips {} -c {CLIENTS} --connect-rate {CLIENTS} --emit echo,1 --ack --hold 1s",
         demo.url(),
         act.transport,
         act.sources,

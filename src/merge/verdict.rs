@@ -8,7 +8,10 @@ use swarm_agent::wire::share::Load;
 /// The status of a run, in the order of the exit codes: what stops a reader first is told first.
 pub fn status(ended: Ended, mismatches: &[Mismatch], summary: &Summary) -> Status {
     // a host that refused before the start took nothing with it: the plan was cut again over the others
-    let lost = summary.hosts.iter().any(|h| matches!(h.status, HostStatus::Lost { .. }));
+    let lost = summary
+        .hosts
+        .iter()
+        .any(|h| matches!(h.status, HostStatus::Lost { .. }));
     if ended == Ended::Interrupted {
         Status::Interrupted
     } else if !mismatches.is_empty() {

@@ -2,10 +2,12 @@
 //! it. Never here: protocols.
 
 use super::answer::Answer;
+use crate::codec::backend::{BackendNames, Found};
+use crate::codec::cookie::Jar;
 use crate::net::{Dialed, Dialer};
 use crate::trace::Trace;
 use crate::wire::fault::Fault;
-use crate::wire::share::{BackendFrom, Share, USUAL_COOKIES, USUAL_HEADERS};
+use crate::wire::share::Share;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -49,7 +51,7 @@ pub struct Reach {
     /// Packets of this client are told.
     pub trace: Option<Trace>,
     /// Cookies that answers set.
-    pub cookies: RefCell<Vec<(String, String)>>,
+    pub cookies: RefCell<Jar>,
     /// Sockets beside the first one: their stages, not yet taken.
     pub dials: RefCell<Vec<(Duration, Option<Duration>)>>,
 }
@@ -81,7 +83,7 @@ pub struct Failure {
     /// Our end, when a socket was connected.
     pub local: Option<IpAddr>,
     /// The backend that refused, when it gave its name.
-    pub backend: Option<(Vec<u8>, String)>,
+    pub backend: Option<Box<(Vec<u8>, String)>>,
 }
 
 impl From<Fault> for Failure {
@@ -106,18 +108,9 @@ impl Reach {
         for (name, value) in &self.share.request.headers {
             let _ = write!(out, "{name}: {value}\r\n");
         }
-        let cookies = self.cookies.borrow();
-        let kept = cookies.iter().map(|(name, value)| format!("{name}={value}"));
-        let all: Vec<String> = self
-            .share
-            .request
-            .cookie
-            .iter()
-            .filter_map(|start| without(start, &cookies))
-            .chain(kept)
-            .collect();
-        if !all.is_empty() {
-            let _ = write!(out, "Cookie: {}\r\n", all.join("; "));
+        let cookies = self.cookies.borrow().header(0, self.share.request.cookie.as_deref());
+        if !cookies.is_empty() {
+            let _ = write!(out, "Cookie: {cookies}\r\n");
         }
     }
 
@@ -128,41 +121,18 @@ impl Reach {
         }
         let mut jar = self.cookies.borrow_mut();
         for line in answer.all("set-cookie") {
-            let Some((name, value, over)) = set_cookie(line) else {
-                continue;
-            };
-            jar.retain(|(kept, _)| kept != name);
-            if !over {
-                jar.push((name.to_owned(), value.to_owned()));
-            }
+            jar.set(0, line.as_bytes());
         }
     }
 
     /// The backend's name in an answer, and where it was found.
     pub fn backend(&self, answer: &Answer) -> Option<(Vec<u8>, String)> {
-        let header = |name: &str| {
-            answer
-                .all(name)
-                .next()
-                .map(|value| (value.as_bytes().to_vec(), format!("header:{name}")))
-        };
-        let cookie = |wanted: &str| {
-            let mut found = answer
-                .all("set-cookie")
-                .filter_map(set_cookie)
-                .filter(|(name, _, _)| *name == wanted);
-            found
-                .next()
-                .map(|(_, value, _)| (value.as_bytes().to_vec(), format!("cookie:{wanted}")))
-        };
-        match &self.share.backend_from {
-            BackendFrom::Usual => USUAL_HEADERS
-                .iter()
-                .find_map(|name| header(name))
-                .or_else(|| USUAL_COOKIES.iter().find_map(|name| cookie(name))),
-            BackendFrom::Header(name) => header(name),
-            BackendFrom::Cookie(name) => cookie(name),
+        let names = BackendNames::new(&self.share.backend_from);
+        let mut found = Found::default();
+        for (name, value) in &answer.headers {
+            names.look(name, value.as_bytes(), &mut found);
         }
+        names.name(&found).map(|(by, name)| (name.to_vec(), by.to_owned()))
     }
 
     /// Tells a packet.
@@ -191,26 +161,4 @@ impl Reach {
             status: answer.status,
         }
     }
-}
-
-/// The start cookies less those that an answer has set anew.
-fn without(start: &str, jar: &[(String, String)]) -> Option<String> {
-    let kept = start.split(';').map(str::trim).filter(|pair| {
-        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-        !pair.is_empty() && jar.iter().all(|(set, _)| set != name)
-    });
-    let kept: Vec<&str> = kept.collect();
-    (!kept.is_empty()).then(|| kept.join("; "))
-}
-
-/// Name, value, and whether the cookie is over.
-fn set_cookie(line: &str) -> Option<(&str, &str, bool)> {
-    let mut parts = line.split(';');
-    let (name, value) = parts.next()?.split_once('=')?;
-    let over = parts.any(|part| {
-        part.trim()
-            .split_once('=')
-            .is_some_and(|(key, age)| key.eq_ignore_ascii_case("max-age") && age.trim().starts_with(['0', '-']))
-    });
-    (!name.trim().is_empty()).then_some((name.trim(), value.trim(), over))
 }

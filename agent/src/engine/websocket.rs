@@ -80,13 +80,15 @@ async fn upgrade(reach: &Reach, stream: &mut Stream, path: &str, subprotocol: Op
         let _ = write!(request, "Sec-WebSocket-Protocol: {subprotocol}\r\n");
     }
     request.push_str("\r\n");
+    reach.tell(">", &format!("GET {path} Upgrade: websocket"));
     let (answer, received) = exchange(stream, request.as_bytes()).await?;
+    reach.tell("<", &format!("status {}", answer.status));
     reach.traffic.add(request.len(), received);
     reach.keep_cookies(&answer);
     check(&answer, &key, subprotocol).map_err(|fault| Failure {
         fault,
         local: None,
-        backend: reach.backend(&answer),
+        backend: reach.backend(&answer).map(Box::new),
     })?;
     Ok(answer)
 }

@@ -30,6 +30,8 @@ pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
     room.left(&post);
 }
 
+/// Part of a client that is boxed as a whole.
+#[allow(clippy::large_enum_variant)]
 enum Link {
     /// With the messages whose writing was not told yet.
     Websocket(websocket::Session, u32),
@@ -128,7 +130,7 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
             let backend = failure
                 .backend
                 .as_ref()
-                .and_then(|(name, by)| recorder.backend(name, by));
+                .and_then(|named| recorder.backend(&named.0, &named.1));
             recorder.attempt_failed(source, backend, target, &failure.fault, now);
             None
         }

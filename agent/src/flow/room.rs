@@ -249,12 +249,11 @@ impl Room {
     pub fn opened(&self, number: u64, post: &Rc<Post>, now: Instant) {
         match &self.plan.cadence {
             None => {}
-            Some(Cadence::Once) => {
-                if self.claim() {
-                    self.pending.set(self.pending.get() + 1);
-                    post.order(None);
-                }
+            Some(Cadence::Once) if self.claim() => {
+                self.pending.set(self.pending.get() + 1);
+                post.order(None);
             }
+            Some(Cadence::Once) => {}
             Some(Cadence::Every(period)) => {
                 let clients = u128::from(self.clients.max(1));
                 let phase = u128::from(*period) * (u128::from(number) % clients) / clients;
@@ -325,7 +324,9 @@ impl Room {
 
     /// No client opens any more, nothing more is due.
     pub fn stop(&self) {
-        self.agenda.borrow_mut().entries.clear();
+        let mut agenda = self.agenda.borrow_mut();
+        agenda.entries.clear();
+        agenda.open = Vec::new();
     }
 
     /// Sets when an opened client closes.

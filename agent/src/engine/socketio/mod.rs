@@ -38,7 +38,7 @@ pub struct Session {
     since: Option<Instant>,
     ready: bool,
     end: Option<Result<(), Fault>>,
-    refused: Option<(Vec<u8>, String)>,
+    refused: Option<Box<(Vec<u8>, String)>>,
 }
 
 /// Connects a client until its namespace is entered, within `deadline`.
@@ -87,7 +87,10 @@ pub async fn open(reach: Rc<Reach>, deadline: Instant) -> Result<(Box<Session>, 
             Err(Failure {
                 fault,
                 local,
-                backend: arrival.and_then(|arrival| arrival.backend).or(session.refused.take()),
+                backend: arrival
+                    .and_then(|arrival| arrival.backend)
+                    .map(Box::new)
+                    .or(session.refused.take()),
             })
         }
     }
