@@ -5,7 +5,7 @@ use crate::merge::summary::{HostRow, HostStatus, Summary};
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::Latency;
 use tabled::builder::Builder;
-use tabled::settings::object::{Columns, Object, Rows};
+use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
 
 /// The most rows of a table; the rest is summed up in a line.
@@ -13,18 +13,16 @@ pub const ROWS: usize = 30;
 /// The most backends side by side.
 const COLUMNS: usize = 12;
 
-/// A table whose first column is text and whose others are figures, but for the last `texts` columns.
-fn table(head: &[&str], rows: Vec<Vec<String>>, texts: usize) -> String {
-    let columns = head.len();
+/// A table of figures, set to the right, but for the first column and those that `texts` names.
+fn table(head: &[&str], rows: Vec<Vec<String>>, texts: &[usize]) -> String {
     let mut builder = Builder::default();
     builder.push_record(head.iter().copied());
     rows.into_iter().for_each(|row| builder.push_record(row));
     let mut table = builder.build();
     table.with(Style::psql());
-    table.modify(
-        Columns::new(1..columns - texts).intersect(Rows::new(..)),
-        Alignment::right(),
-    );
+    for column in (1..head.len()).filter(|column| !texts.contains(column)) {
+        table.modify(Columns::one(column), Alignment::right());
+    }
     let lines: Vec<String> = table
         .to_string()
         .lines()
@@ -84,7 +82,7 @@ pub fn totals(summary: &Summary) -> String {
         "received".into(),
         figures::bytes(tally.bytes_received),
     ]);
-    table(&["totals", ""], rows, 0)
+    table(&["totals", ""], rows, &[])
 }
 
 /// Percentiles in ms, with what is not in them.
@@ -108,7 +106,7 @@ pub fn latency(summary: &Summary) -> String {
         "p99.9",
         "max",
     ];
-    table(&head, rows, 0)
+    table(&head, rows, &[])
         + "not in it: failed, unfinished and never sent hits; failed and unfinished connections; answers that did not come\n"
 }
 
@@ -148,7 +146,7 @@ pub fn statuses(summary: &Summary) -> String {
         .iter()
         .map(|(status, n)| vec![status.to_string(), figures::count(*n)])
         .collect();
-    limited(&["status", "answers"], rows, 0, "statuses")
+    limited(&["status", "answers"], rows, &[], "statuses")
 }
 
 /// Failures with the first example of each.
@@ -181,7 +179,7 @@ pub fn errors(summary: &Summary) -> String {
     limited(
         &["error", "count", "first", "example", "answer"],
         rows,
-        2,
+        &[3, 4],
         "kinds of errors",
     )
 }
@@ -224,7 +222,12 @@ pub fn hosts(summary: &Summary) -> String {
         "cpu",
         "steal",
     ];
-    limited(&head, summary.hosts.iter().map(row).collect(), 0, "hosts")
+    limited(
+        &head,
+        summary.hosts.iter().map(row).collect(),
+        &[1],
+        "hosts",
+    )
 }
 
 /// Sources by backends.
@@ -274,7 +277,7 @@ pub fn matrix(summary: &Summary) -> String {
         rows.push(line("all".to_owned(), &matrix.columns()));
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    table(&head, rows, 0)
+    table(&head, rows, &[])
 }
 
 /// Groups of hosts, or targets when there are several.
@@ -301,7 +304,8 @@ pub fn parts(summary: &Summary) -> String {
             .collect(),
     };
     let head = |first| [first, "requests", "errors", "p50, ms", "p99, ms"];
-    limited(&head("group"), groups, 0, "groups") + &limited(&head("target"), targets, 0, "targets")
+    limited(&head("group"), groups, &[], "groups")
+        + &limited(&head("target"), targets, &[], "targets")
 }
 
 fn part(name: &str, requests: u64, errors: u64, latency: Option<&Histogram>) -> Vec<String> {
@@ -334,13 +338,13 @@ pub fn requirements(summary: &Summary) -> String {
     limited(
         &["requirement", "of", "value", "result"],
         rows,
-        1,
+        &[1, 2, 3],
         "requirements",
     )
 }
 
 /// A table of at most [`ROWS`] rows; empty without any.
-fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: usize, what: &str) -> String {
+fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &str) -> String {
     let left = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
     match (rows.is_empty(), left) {
