@@ -154,6 +154,14 @@ mod tests {
     use super::*;
 
     type Row<'a> = &'a [(&'a str, u64)];
+    /// Name, what each source saw, sticky, reached, how the verdict begins.
+    type Case<'a> = (
+        &'a str,
+        &'a [Row<'a>],
+        Option<bool>,
+        Option<u64>,
+        Option<&'a str>,
+    );
 
     fn judged(rows: &[Row<'_>], unit: Unit, keep_cookies: bool) -> Affinity {
         let owned: Vec<Vec<(String, u64)>> = rows
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn verdicts_come_from_evidence_alone() {
-        let cases: [(&str, &[Row<'_>], Option<bool>, Option<u64>, Option<&str>); 8] = [
+        let cases: [Case<'_>; 8] = [
             ("nothing", &[], None, None, None),
             ("no names", &[&[]], None, None, None),
             ("one client", &[&[("s1", 1)]], None, Some(1), None),

@@ -165,12 +165,21 @@ fn fewer(outcome: &Outcome, summary: &Summary) -> Option<Warning> {
     let tally = &summary.whole.tally;
     let planned = summary.planned.unwrap_or(tally.requests + tally.not_started);
     let missing = planned.saturating_sub(tally.requests);
+    let lost = summary
+        .hosts
+        .iter()
+        .any(|h| matches!(h.status, HostStatus::Lost { .. }));
+    let advice = if lost {
+        "the part of a host that is lost later is not dealt again"
+    } else {
+        "connections or hosts were too few for the rate, or the time was over: raise -c, add hosts or lower -q"
+    };
     (missing > 0).then(|| {
         Warning::new(
             "fewer_hits",
             format!("{missing} of {planned} planned hits were never sent"),
         )
-        .advise("connections or hosts were too few for the rate, or the time was over: raise -c, add hosts or lower -q")
+        .advise(advice)
     })
 }
 

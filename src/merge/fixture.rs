@@ -286,7 +286,7 @@ fn host(plan: &Plan, index: u32, hosts: u32, work: fn(&Share) -> Vec<Part>) -> H
     HostOutcome {
         name: format!("h{index}"),
         address: format!("10.0.0.{}", index + 1),
-        group: Some(if index % 2 == 0 { "eu" } else { "us" }.into()),
+        group: Some(if index.is_multiple_of(2) { "eu" } else { "us" }.into()),
         end: HostEnd::Reported(Box::new(Report {
             last_seq: progress.intervals.checked_sub(1),
             start_offset: Some(100_000 * i64::from(index) + 30_000),

@@ -3,92 +3,14 @@
 //! Per host, for those whose final report came; for the whole, that it is the sum of its parts and that the shares were
 //! the plan. A lost host has no final report, so nothing of it can be proven and nothing is. Pure.
 
+use super::mismatch::{Identity, Mismatch, difference, fields};
 use super::planned::{planned_hits, whole_hits};
 use super::summary::{Latencies, Part};
-use super::warning::Warning;
 use crate::conduct::outcome::{HostEnd, HostOutcome, Progress};
 use std::collections::BTreeSet;
-use swarm_agent::wire::histogram::{Histogram, highest_of, lowest_of};
+use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::{Counts, Latency, Report, Tally};
 use swarm_agent::wire::share::{Load, Share};
-
-/// Which sum did not add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Identity {
-    /// planned = requests + not_started
-    Planned,
-    /// requests = ok + failed + unfinished
-    Hits,
-    /// attempted = opened + failed + unfinished connections
-    Connections,
-    /// answers expected = acked + lost + unfinished
-    Answers,
-    /// A histogram's count = what its buckets hold
-    Buckets,
-    /// A histogram's count = the counter of what it times
-    Samples,
-    /// Interval histograms added up = the final ones, bucket by bucket
-    Intervals,
-    /// Counters of the last interval = the final ones
-    Counters,
-    /// Sequence numbers from 0 to the last one, without gaps
-    Sequence,
-    /// Rows by source, backend or target = the totals
-    Rows,
-    /// All hosts = the whole
-    Parts,
-    /// All shares = the plan
-    Shares,
-}
-
-impl Identity {
-    /// The kind of the warning.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Planned => "sum_planned",
-            Self::Hits => "sum_hits",
-            Self::Connections => "sum_connections",
-            Self::Answers => "sum_answers",
-            Self::Buckets => "sum_buckets",
-            Self::Samples => "sum_samples",
-            Self::Intervals => "sum_intervals",
-            Self::Counters => "sum_counters",
-            Self::Sequence => "sum_sequence",
-            Self::Rows => "sum_rows",
-            Self::Parts => "sum_parts",
-            Self::Shares => "sum_shares",
-        }
-    }
-}
-
-/// Two numbers that should be one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The identity.
-    pub identity: Identity,
-    /// The host; `None` for the whole.
-    pub host: Option<String>,
-    /// What stands on the left and its number.
-    pub left: (String, u128),
-    /// What stands on the right and its number.
-    pub right: (String, u128),
-    /// The first interval that is known to be wrong.
-    pub first_bad: Option<u32>,
-}
-
-impl Mismatch {
-    /// As a warning.
-    pub fn warning(&self) -> Warning {
-        let host = self.host.as_deref().unwrap_or("the whole");
-        let (left, right) = (&self.left, &self.right);
-        let mut text = format!("{host}: {} is {}, but {} is {}", left.0, left.1, right.0, right.1);
-        if let Some(seq) = self.first_bad {
-            text += &format!("; first bad interval: {seq}");
-        }
-        Warning::new(self.identity.word(), text)
-            .advise("do not trust these numbers; please report this as a bug of swarm")
-    }
-}
 
 /// Proves the sums of one host that reported.
 pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch> {
@@ -126,10 +48,18 @@ pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch
 }
 
 /// Proves that the whole is the sum of its parts and that the shares were the plan.
-pub fn of_whole(whole: &Part, parts: &[&Part], hosts: &[&HostOutcome], load: &Load) -> Vec<Mismatch> {
+pub fn of_whole(
+    whole: &Part,
+    parts: &[&Part],
+    hosts: &[&HostOutcome],
+    load: &Load,
+) -> Vec<Mismatch> {
     let mut proof = Proof::of(None);
     for (at, (name, n)) in fields(&whole.tally).into_iter().enumerate() {
-        let sum = parts.iter().map(|p| u128::from(fields(&p.tally)[at].1)).sum();
+        let sum = parts
+            .iter()
+            .map(|p| u128::from(fields(&p.tally)[at].1))
+            .sum();
         proof.equal(
             Identity::Parts,
             (name, n.into()),
@@ -138,10 +68,17 @@ pub fn of_whole(whole: &Part, parts: &[&Part], hosts: &[&HostOutcome], load: &Lo
     }
     for name in Latency::ALL {
         let merged = whole.latency.get(&name).map_or(0, Histogram::bucket_total);
-        let sum: u64 = parts.iter().filter_map(|p| p.latency.get(&name)).map(|h| h.count).sum();
+        let sum: u64 = parts
+            .iter()
+            .filter_map(|p| p.latency.get(&name))
+            .map(|h| h.count)
+            .sum();
         proof.equal(
             Identity::Parts,
-            (&format!("samples in the merged {}", name.word()), merged.into()),
+            (
+                &format!("samples in the merged {}", name.word()),
+                merged.into(),
+            ),
             ("those of all hosts", sum.into()),
         );
     }
@@ -150,7 +87,11 @@ pub fn of_whole(whole: &Part, parts: &[&Part], hosts: &[&HostOutcome], load: &Lo
         && hosts.len() == first.hosts as usize
         && let Some(planned) = whole_hits(load)
     {
-        let sum = shares.iter().filter_map(|s| planned_hits(s)).map(u128::from).sum();
+        let sum = shares
+            .iter()
+            .filter_map(|s| planned_hits(s))
+            .map(u128::from)
+            .sum();
         proof.equal(
             Identity::Shares,
             ("planned", planned.into()),
@@ -204,7 +145,10 @@ impl Proof {
                 identity: Identity::Sequence,
                 host: self.host.clone(),
                 left: ("intervals in sequence".to_owned(), at.into()),
-                right: ("intervals received".to_owned(), progress.points.len() as u128),
+                right: (
+                    "intervals received".to_owned(),
+                    progress.points.len() as u128,
+                ),
                 first_bad: Some(at),
             });
         }
@@ -231,7 +175,10 @@ impl Proof {
         self.equal(
             Identity::Answers,
             ("answers expected", m.expected.into()),
-            ("acked + lost + unfinished", total(&[m.acked, m.lost, m.unfinished])),
+            (
+                "acked + lost + unfinished",
+                total(&[m.acked, m.lost, m.unfinished]),
+            ),
         );
     }
 
@@ -247,7 +194,12 @@ impl Proof {
         let count = |name| latency.get(&name).map_or(0, |h| u128::from(h.count));
         let mut pairs = vec![
             ("service", count(Latency::Service), "ok", tally.ok),
-            ("request_failed", count(Latency::RequestFailed), "failed", tally.failed),
+            (
+                "request_failed",
+                count(Latency::RequestFailed),
+                "failed",
+                tally.failed,
+            ),
             (
                 "message and ack",
                 count(Latency::Message) + count(Latency::Ack),
@@ -258,7 +210,12 @@ impl Proof {
         match load {
             Load::Open(_) => {
                 pairs.push(("request", count(Latency::Request), "ok", tally.ok));
-                pairs.push(("lateness", count(Latency::Lateness), "requests", tally.requests));
+                pairs.push((
+                    "lateness",
+                    count(Latency::Lateness),
+                    "requests",
+                    tally.requests,
+                ));
             }
             Load::Held(_) => {
                 let opened = tally.connections.opened;
@@ -277,14 +234,21 @@ impl Proof {
 
     fn intervals(&mut self, whole: &Latencies, progress: &Progress) {
         let nothing = Histogram::default();
-        let names: BTreeSet<Latency> = whole.keys().chain(progress.latency.keys()).copied().collect();
+        let names: BTreeSet<Latency> = whole
+            .keys()
+            .chain(progress.latency.keys())
+            .copied()
+            .collect();
         for name in names {
             let last = whole.get(&name).unwrap_or(&nothing);
             let added = progress.latency.get(&name).unwrap_or(&nothing);
             if let Some((what, left, right)) = difference(added, last) {
                 self.equal(
                     Identity::Intervals,
-                    (&format!("{what} of {} over the intervals", name.word()), left),
+                    (
+                        &format!("{what} of {} over the intervals", name.word()),
+                        left,
+                    ),
                     ("in the final report", right),
                 );
             }
@@ -339,7 +303,11 @@ impl Proof {
             .map(|(_, n)| u128::from(*n))
             .sum();
         if matches!(load, Load::Held(_)) {
-            let clients = counts.backends.iter().map(|r| u128::from(r.connections)).sum();
+            let clients = counts
+                .backends
+                .iter()
+                .map(|r| u128::from(r.connections))
+                .sum();
             self.equal(
                 Identity::Rows,
                 ("clients by source and backend", cells),
@@ -354,7 +322,12 @@ impl Proof {
         }
     }
 
-    fn row_latency<'a>(&mut self, rows: &str, histograms: impl Iterator<Item = &'a Histogram>, whole: &Histogram) {
+    fn row_latency<'a>(
+        &mut self,
+        rows: &str,
+        histograms: impl Iterator<Item = &'a Histogram>,
+        whole: &Histogram,
+    ) {
         let mut sum = Histogram::default();
         histograms.for_each(|h| sum.add(h));
         if let Some((what, left, right)) = difference(&sum, whole) {
@@ -367,37 +340,6 @@ impl Proof {
     }
 }
 
-/// The first number in which two distributions differ.
-fn difference(left: &Histogram, right: &Histogram) -> Option<(String, u128, u128)> {
-    let exact = [
-        ("count", u128::from(left.count), u128::from(right.count)),
-        ("saturated", left.saturated.into(), right.saturated.into()),
-        ("min", left.min.into(), right.min.into()),
-        ("max", left.max.into(), right.max.into()),
-        ("sum", left.sum, right.sum),
-        ("sum of squares", left.sum_of_squares, right.sum_of_squares),
-    ];
-    if let Some((what, l, r)) = exact.into_iter().find(|(_, l, r)| l != r) {
-        return Some((what.to_owned(), l, r));
-    }
-    let at = |histogram: &Histogram, index: u32| {
-        histogram
-            .buckets
-            .iter()
-            .find(|(i, _)| *i == index)
-            .map_or(0, |(_, n)| u128::from(*n))
-    };
-    left.buckets
-        .iter()
-        .chain(&right.buckets)
-        .map(|(index, _)| *index)
-        .find(|index| at(left, *index) != at(right, *index))
-        .map(|index| {
-            let (low, high) = (lowest_of(index as usize), highest_of(index as usize));
-            (format!("bucket {low} to {high} us"), at(left, index), at(right, index))
-        })
-}
-
 fn first_bad(progress: &Progress) -> Option<u32> {
     let uneven = progress.points.iter().find(|p| !p.even).map(|p| p.seq);
     match (progress.broken_at, uneven) {
@@ -408,33 +350,6 @@ fn first_bad(progress: &Progress) -> Option<u32> {
 
 fn total(counts: &[u64]) -> u128 {
     counts.iter().map(|n| u128::from(*n)).sum()
-}
-
-/// Every counter by name.
-fn fields(tally: &Tally) -> [(&'static str, u64); 20] {
-    let (c, m) = (&tally.connections, &tally.messages);
-    [
-        ("requests", tally.requests),
-        ("ok", tally.ok),
-        ("failed", tally.failed),
-        ("unfinished", tally.unfinished),
-        ("not_started", tally.not_started),
-        ("late", tally.late),
-        ("bytes_sent", tally.bytes_sent),
-        ("bytes_received", tally.bytes_received),
-        ("connections attempted", c.attempted),
-        ("connections opened", c.opened),
-        ("connections failed", c.failed),
-        ("connections unfinished", c.unfinished),
-        ("connections dropped", c.dropped),
-        ("connections open", c.open),
-        ("messages sent", m.sent),
-        ("messages received", m.received),
-        ("answers expected", m.expected),
-        ("answers acked", m.acked),
-        ("answers lost", m.lost),
-        ("answers unfinished", m.unfinished),
-    ]
 }
 
 /// Whether a host's final report is there to be proven.

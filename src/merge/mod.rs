@@ -10,6 +10,8 @@ pub mod figures;
 #[cfg(test)]
 pub mod fixture;
 pub mod identities;
+pub mod mismatch;
+pub mod parts;
 pub mod planned;
 pub mod rows;
 pub mod summary;
@@ -27,7 +29,7 @@ pub use warning::Warning;
 use crate::balancer::{self, Affinity, Evidence, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::plausible;
-use identities::Mismatch;
+use mismatch::Mismatch;
 use std::collections::BTreeMap;
 use summary::{GroupRow, HostRow, HostStatus, Latencies, Part, Protocol, Run, SourceRow, Status};
 use swarm_agent::wire::report::{Counts, Latency, Report, Tally};

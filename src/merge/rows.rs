@@ -103,7 +103,7 @@ pub fn errors(hosts: &[(&str, &Counts)]) -> Vec<ErrorRow> {
         row.examples.truncate(EXAMPLES);
     }
     let mut rows: Vec<ErrorRow> = rows.into_values().collect();
-    rows.sort_by(|a, b| b.count.cmp(&a.count));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.count));
     rows
 }
 

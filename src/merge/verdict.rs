@@ -1,6 +1,6 @@
 //! How a run ended, as a word and as an exit code. Pure. What was left behind in EC2 (exit 5) is not known here.
 
-use super::identities::Mismatch;
+use super::mismatch::Mismatch;
 use super::summary::{HostStatus, Status, Summary};
 use crate::conduct::outcome::Ended;
 use swarm_agent::wire::share::Load;

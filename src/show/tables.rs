@@ -5,7 +5,7 @@ use crate::merge::summary::{HostRow, HostStatus, Summary};
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::Latency;
 use tabled::builder::Builder;
-use tabled::settings::object::{Columns, Object, Rows};
+use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
 
 /// The most rows of a table; the rest is summed up in a line.
@@ -13,18 +13,16 @@ pub const ROWS: usize = 30;
 /// The most backends side by side.
 const COLUMNS: usize = 12;
 
-/// A table whose first column is text and whose others are figures, but for the last `texts` columns.
-fn table(head: &[&str], rows: Vec<Vec<String>>, texts: usize) -> String {
-    let columns = head.len();
+/// A table of figures, set to the right, but for the first column and those that `texts` names.
+fn table(head: &[&str], rows: Vec<Vec<String>>, texts: &[usize]) -> String {
     let mut builder = Builder::default();
     builder.push_record(head.iter().copied());
     rows.into_iter().for_each(|row| builder.push_record(row));
     let mut table = builder.build();
     table.with(Style::psql());
-    table.modify(
-        Columns::new(1..columns - texts).intersect(Rows::new(..)),
-        Alignment::right(),
-    );
+    for column in (1..head.len()).filter(|column| !texts.contains(column)) {
+        table.modify(Columns::one(column), Alignment::right());
+    }
     let lines: Vec<String> = table
         .to_string()
         .lines()
@@ -80,8 +78,11 @@ pub fn totals(summary: &Summary) -> String {
             .filter_map(|(name, rate)| Some(vec![(*name).to_owned(), figures::rate((*rate)?)])),
     );
     rows.push(vec!["sent".into(), figures::bytes(tally.bytes_sent)]);
-    rows.push(vec!["received".into(), figures::bytes(tally.bytes_received)]);
-    table(&["totals", ""], rows, 0)
+    rows.push(vec![
+        "received".into(),
+        figures::bytes(tally.bytes_received),
+    ]);
+    table(&["totals", ""], rows, &[])
 }
 
 /// Percentiles in ms, with what is not in them.
@@ -105,14 +106,16 @@ pub fn latency(summary: &Summary) -> String {
         "p99.9",
         "max",
     ];
-    table(&head, rows, 0)
+    table(&head, rows, &[])
         + "not in it: failed, unfinished and never sent hits; failed and unfinished connections; answers that did not come\n"
 }
 
 fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<String> {
     let tally = &summary.whole.tally;
     let missing = match name {
-        Latency::Request | Latency::Service => Some(tally.failed + tally.unfinished + tally.not_started),
+        Latency::Request | Latency::Service => {
+            Some(tally.failed + tally.unfinished + tally.not_started)
+        }
         Latency::Handshake => Some(tally.connections.failed + tally.connections.unfinished),
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
         Latency::RequestFailed | Latency::Connect | Latency::Tls | Latency::Lateness => None,
@@ -143,7 +146,7 @@ pub fn statuses(summary: &Summary) -> String {
         .iter()
         .map(|(status, n)| vec![status.to_string(), figures::count(*n)])
         .collect();
-    limited(&["status", "answers"], rows, 0, "statuses")
+    limited(&["status", "answers"], rows, &[], "statuses")
 }
 
 /// Failures with the first example of each.
@@ -176,7 +179,7 @@ pub fn errors(summary: &Summary) -> String {
     limited(
         &["error", "count", "first", "example", "answer"],
         rows,
-        2,
+        &[3, 4],
         "kinds of errors",
     )
 }
@@ -187,7 +190,11 @@ pub fn hosts(summary: &Summary) -> String {
         let started = !matches!(host.status, HostStatus::Refused { .. });
         let tally = &host.part.tally;
         let figure = |n: u64| {
-            if started { figures::count(n) } else { String::new() }
+            if started {
+                figures::count(n)
+            } else {
+                String::new()
+            }
         };
         let percent = |share: Option<f64>| share.map_or_else(String::new, figures::percent);
         vec![
@@ -215,7 +222,12 @@ pub fn hosts(summary: &Summary) -> String {
         "cpu",
         "steal",
     ];
-    limited(&head, summary.hosts.iter().map(row).collect(), 0, "hosts")
+    limited(
+        &head,
+        summary.hosts.iter().map(row).collect(),
+        &[1],
+        "hosts",
+    )
 }
 
 /// Sources by backends.
@@ -227,7 +239,11 @@ pub fn matrix(summary: &Summary) -> String {
     let shown = matrix.backends.len().min(COLUMNS);
     let rest = matrix.backends.len() - shown;
     let mut head = vec!["source".to_owned()];
-    head.extend(matrix.backends[..shown].iter().map(|name| clean::cell(name)));
+    head.extend(
+        matrix.backends[..shown]
+            .iter()
+            .map(|name| clean::cell(name)),
+    );
     if rest > 0 {
         head.push(format!("{rest} others"));
     }
@@ -242,7 +258,12 @@ pub fn matrix(summary: &Summary) -> String {
     let mut rows: Vec<Vec<String>> = matrix
         .rows
         .iter()
-        .map(|row| line(clean::cell(&format!("{} {}", row.address, row.host)), &row.cells))
+        .map(|row| {
+            line(
+                clean::cell(&format!("{} {}", row.address, row.host)),
+                &row.cells,
+            )
+        })
         .collect();
     let left = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
@@ -256,7 +277,7 @@ pub fn matrix(summary: &Summary) -> String {
         rows.push(line("all".to_owned(), &matrix.columns()));
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    table(&head, rows, 0)
+    table(&head, rows, &[])
 }
 
 /// Groups of hosts, or targets when there are several.
@@ -283,7 +304,8 @@ pub fn parts(summary: &Summary) -> String {
             .collect(),
     };
     let head = |first| [first, "requests", "errors", "p50, ms", "p99, ms"];
-    limited(&head("group"), groups, 0, "groups") + &limited(&head("target"), targets, 0, "targets")
+    limited(&head("group"), groups, &[], "groups")
+        + &limited(&head("target"), targets, &[], "targets")
 }
 
 fn part(name: &str, requests: u64, errors: u64, latency: Option<&Histogram>) -> Vec<String> {
@@ -313,18 +335,24 @@ pub fn requirements(summary: &Summary) -> String {
                 .to_vec()
         })
         .collect();
-    limited(&["requirement", "of", "value", "result"], rows, 1, "requirements")
+    limited(
+        &["requirement", "of", "value", "result"],
+        rows,
+        &[1, 2, 3],
+        "requirements",
+    )
 }
 
 /// A table of at most [`ROWS`] rows; empty without any.
-fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: usize, what: &str) -> String {
+fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &str) -> String {
     let left = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
     match (rows.is_empty(), left) {
         (true, _) => String::new(),
         (false, 0) => table(head, rows, texts),
         (false, left) => {
-            table(head, rows, texts) + &format!("and {left} more {what}: see the JSON report (-o FILE.json)\n")
+            table(head, rows, texts)
+                + &format!("and {left} more {what}: see the JSON report (-o FILE.json)\n")
         }
     }
 }

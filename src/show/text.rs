@@ -74,6 +74,7 @@ fn balancer(summary: &Summary) -> String {
     let reached = affinity.reached.map(|n| format!("{} reached", figures::count(n)));
     let busiest = affinity
         .busiest_over_mean
+        .filter(|_| affinity.verdict.is_none())
         .map(|over| format!("busiest {over:.2} times the mean"));
     let facts: Vec<String> = [by, reached, busiest].into_iter().flatten().collect();
     let mut text = tables::matrix(summary);

@@ -1,8 +1,12 @@
+//! Merging: parts, statuses, skew, peak, rates, doubts. The sums have their own file.
+
+mod sums;
+
 use super::fixture::{SECOND, closed_loop, held, open_loop, recorded};
-use super::summary::{By, HostStatus};
+use super::parts::By;
+use super::summary::HostStatus;
 use super::*;
 use crate::conduct::outcome::Ended;
-use proptest::prelude::*;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::{Example, FaultRow};
@@ -37,170 +41,6 @@ fn total_cadence() -> Option<Cadence> {
 }
 
 #[test]
-fn honest_outcomes_add_up() {
-    for (name, outcome) in [
-        ("open", open_loop(3)),
-        ("closed by count", closed_loop(2, Some(41))),
-        ("closed by time", closed_loop(2, None)),
-        ("held silent", held(3, None)),
-        ("held, one message", held(2, Some(Cadence::Once))),
-        ("held, a rate in total", held(2, total_cadence())),
-    ] {
-        let summary = merge(&outcome);
-        assert_eq!(summary.warnings, [], "{name}");
-        assert_eq!(summary.run.status, Status::Complete, "{name}");
-        assert_eq!(exit_code(&summary, true), 0, "{name}");
-        assert_eq!(summary.whole.tally.connections.opened > 0, true, "{name}");
-    }
-}
-
-#[test]
-fn each_sum_that_is_corrupted_is_caught() {
-    type Corruption = fn(&mut Outcome);
-    let cases: [(&str, &str, Corruption); 24] = [
-        ("sum_planned", "not_started", |o| {
-            report(o, 1).counts.tally.not_started += 1
-        }),
-        ("sum_planned", "share", |o| {
-            o.hosts[1].share.as_mut().unwrap().deal.mine.clear()
-        }),
-        ("sum_shares", "share", |o| {
-            o.hosts[1].share.as_mut().unwrap().deal.mine.push(0)
-        }),
-        ("sum_hits", "unfinished", |o| report(o, 1).counts.tally.unfinished += 1),
-        ("sum_hits", "ok", |o| report(o, 1).counts.tally.ok -= 1),
-        ("sum_connections", "failed", |o| {
-            report(o, 1).counts.tally.connections.failed += 1
-        }),
-        ("sum_answers", "lost", |o| report(o, 1).counts.tally.messages.lost += 1),
-        ("sum_buckets", "count", |o| histogram(o, 1, Latency::Service).count += 1),
-        ("sum_buckets", "bucket", |o| {
-            histogram(o, 1, Latency::Request).buckets[0].1 += 1
-        }),
-        ("sum_samples", "failed", |o| {
-            histogram(o, 1, Latency::RequestFailed).count += 1
-        }),
-        ("sum_samples", "gone", |o| {
-            report(o, 1).latency.retain(|(n, _)| *n != Latency::Lateness)
-        }),
-        ("sum_intervals", "min", |o| histogram(o, 1, Latency::Service).min -= 1),
-        ("sum_intervals", "max", |o| histogram(o, 1, Latency::Service).max += 1),
-        ("sum_intervals", "sum", |o| histogram(o, 1, Latency::Service).sum += 1),
-        ("sum_intervals", "squares", |o| {
-            histogram(o, 1, Latency::Service).sum_of_squares += 1
-        }),
-        ("sum_intervals", "moved", |o| {
-            let buckets = &mut histogram(o, 1, Latency::Service).buckets;
-            buckets[0].0 -= 1;
-        }),
-        ("sum_counters", "late", |o| o.hosts[1].progress.counts.tally.late += 1),
-        ("sum_counters", "bytes", |o| report(o, 1).counts.tally.bytes_sent += 1),
-        ("sum_sequence", "gap", |o| o.hosts[1].progress.broken_at = Some(2)),
-        ("sum_sequence", "last", |o| report(o, 1).last_seq = Some(4)),
-        ("sum_rows", "source", |o| report(o, 1).counts.sources[0].requests -= 1),
-        ("sum_rows", "target", |o| report(o, 1).counts.targets[0].requests += 1),
-        ("sum_rows", "backend", |o| report(o, 1).counts.backends[0].requests += 1),
-        ("sum_rows", "source latency", |o| {
-            report(o, 1).counts.sources[0].latency = recorded(&[1])
-        }),
-    ];
-    for (kind, what, corrupt) in cases {
-        let mut outcome = open_loop(3);
-        corrupt(&mut outcome);
-        let summary = merge(&outcome);
-        let case = format!("{kind} by {what}: {:?}", summary.warnings);
-        let warning = summary.warnings.iter().find(|w| w.kind == kind).expect(&case);
-        let named = kind == "sum_shares" || warning.text.starts_with("h1: ");
-        assert!(named, "{case}");
-        assert_eq!(summary.run.status, Status::Incomplete, "{case}");
-        assert_eq!(exit_code(&summary, false), 3, "{case}");
-    }
-}
-
-#[test]
-fn samples_of_held_clients_are_proven_too() {
-    for (name, what) in [(Latency::Ack, "message and ack"), (Latency::Handshake, "handshake")] {
-        let mut outcome = held(2, Some(Cadence::Once));
-        *histogram(&mut outcome, 0, name) = recorded(&[5]);
-        let summary = merge(&outcome);
-        let found = summary
-            .warnings
-            .iter()
-            .any(|w| w.kind == "sum_samples" && w.text.contains(what));
-        assert!(found, "{:?}", summary.warnings);
-    }
-    let mut outcome = held(2, None);
-    report(&mut outcome, 0).counts.sources[0].backends[0].1 -= 1;
-    assert!(kinds(&merge(&outcome)).contains(&"sum_rows"));
-}
-
-#[test]
-fn the_whole_must_be_the_sum_of_its_parts() {
-    let outcome = open_loop(3);
-    let summary = merge(&outcome);
-    let parts: Vec<&Part> = summary.hosts.iter().map(|h| &h.part).collect();
-    let hosts: Vec<&HostOutcome> = outcome.hosts.iter().collect();
-    let mut whole = summary.whole.clone();
-    assert_eq!(identities::of_whole(&whole, &parts, &hosts, &summary.load), []);
-    whole.tally.bytes_received += 1;
-    whole.latency.get_mut(&Latency::Request).unwrap().buckets[0].1 -= 1;
-    let found = identities::of_whole(&whole, &parts, &hosts, &summary.load);
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().all(|m| m.warning().kind == "sum_parts"));
-}
-
-#[test]
-fn the_first_bad_interval_is_named() {
-    let honest = open_loop(2);
-    let mut outcome = honest.clone();
-    let host = &mut outcome.hosts[1];
-    let intervals = 4;
-    // the same run told again, with one sample lost on the way in interval 2
-    let mut progress = crate::conduct::outcome::Progress::default();
-    for seq in 0..intervals {
-        let mut interval = fixture_interval(&honest, seq);
-        if seq == 2 {
-            let lost = interval
-                .latency
-                .iter_mut()
-                .find(|(n, _)| *n == Latency::Service)
-                .unwrap();
-            lost.1 = Histogram::default();
-        }
-        progress.fold(interval);
-    }
-    host.progress = progress;
-    let summary = merge(&outcome);
-    let warning = summary.warnings.iter().find(|w| w.kind == "sum_intervals").unwrap();
-    assert!(warning.text.contains("first bad interval: 2"), "{}", warning.text);
-}
-
-/// An interval of host 1 in which two more hits were ok, made to look like those of the fixture.
-fn fixture_interval(outcome: &Outcome, seq: u32) -> swarm_agent::wire::report::Interval {
-    let point = &outcome.hosts[1].progress.points[seq as usize];
-    let until = seq as usize + 1;
-    let ok: u64 = outcome.hosts[1].progress.points[..until]
-        .iter()
-        .map(|p| p.requests - p.errors)
-        .sum();
-    let failed: u64 = outcome.hosts[1].progress.points[..until].iter().map(|p| p.errors).sum();
-    let mut counts = outcome.hosts[1].progress.counts.clone();
-    counts.tally.ok = ok;
-    counts.tally.failed = failed;
-    let samples = |n| recorded(&vec![1000; n]);
-    swarm_agent::wire::report::Interval {
-        seq,
-        at_us: point.at_us,
-        counts,
-        latency: vec![
-            (Latency::Service, samples((point.requests - point.errors) as usize)),
-            (Latency::RequestFailed, samples(point.errors as usize)),
-        ],
-        cpu_busy: None,
-    }
-}
-
-#[test]
 fn a_lost_host_keeps_what_it_had_sent() {
     let mut outcome = open_loop(3);
     outcome.hosts[1].end = HostEnd::Lost {
@@ -228,14 +68,18 @@ fn a_lost_host_keeps_what_it_had_sent() {
 fn a_refused_host_counts_nothing() {
     let mut outcome = open_loop(1);
     let mut refused = open_loop(2).hosts.remove(1);
-    refused.end = HostEnd::Refused { why: "no route".into() };
+    refused.end = HostEnd::Refused {
+        why: "no route".into(),
+    };
     outcome.hosts.push(refused);
     let summary = merge(&outcome);
     assert_eq!(summary.run.status, Status::Partial);
     assert_eq!(summary.whole.tally.requests, 40);
     assert_eq!(summary.hosts[1].part, Part::default());
     assert_eq!(summary.rows(By::Host).len(), 1);
-    outcome.hosts[0].end = HostEnd::Refused { why: "no route".into() };
+    outcome.hosts[0].end = HostEnd::Refused {
+        why: "no route".into(),
+    };
     assert_eq!(exit_code(&merge(&outcome), false), 6);
 }
 
@@ -245,7 +89,9 @@ fn a_report_that_cannot_be_true_spoils_only_its_own_host() {
     histogram(&mut outcome, 1, Latency::Service).sum_of_squares = u128::MAX;
     report(&mut outcome, 1).counts.tally.bytes_sent = u64::MAX;
     let summary = merge(&outcome);
-    assert!(matches!(&summary.hosts[1].status, HostStatus::Lost { why, .. } if why.contains("cannot be true")));
+    assert!(
+        matches!(&summary.hosts[1].status, HostStatus::Lost { why, .. } if why.contains("cannot be true"))
+    );
     assert_eq!(summary.run.status, Status::Partial);
 }
 
@@ -299,13 +145,23 @@ fn the_peak_is_the_largest_sum_at_one_cut() {
         .hosts
         .iter_mut()
         .for_each(|h| h.progress.points.iter_mut().for_each(|p| p.open = 0));
-    assert_eq!(merge(&outcome).whole.peak, None, "some were open, no cut saw them");
+    assert_eq!(
+        merge(&outcome).whole.peak,
+        None,
+        "some were open, no cut saw them"
+    );
 }
 
 #[test]
 fn the_skew_is_what_lies_between_the_first_and_the_last_start() {
     for (offsets, bounds, skew, bound, error) in [
-        (vec![Some(5_000)], vec![Some(900_000)], Some(0), Some(0), Some(900)),
+        (
+            vec![Some(5_000)],
+            vec![Some(900_000)],
+            Some(0),
+            Some(0),
+            Some(900),
+        ),
         (
             vec![Some(-2_000_000), Some(1_000_000), Some(0)],
             vec![Some(100_001), Some(200_000), Some(300_000)],
@@ -326,11 +182,16 @@ fn the_skew_is_what_lies_between_the_first_and_the_last_start() {
         for (at, (offset, bound)) in offsets.iter().zip(&bounds).enumerate() {
             report(&mut outcome, at).start_offset = *offset;
             let clock = outcome.hosts[at].clock.unwrap();
-            outcome.hosts[at].clock = bound.map(|bound_ns| crate::conduct::outcome::Clock { bound_ns, ..clock });
+            outcome.hosts[at].clock =
+                bound.map(|bound_ns| crate::conduct::outcome::Clock { bound_ns, ..clock });
         }
         let sync = merge(&outcome).sync;
         assert_eq!(sync.map(|s| s.start_skew_us), skew, "{offsets:?}");
-        assert_eq!(sync.and_then(|s| s.start_skew_bound_us), bound, "{offsets:?}");
+        assert_eq!(
+            sync.and_then(|s| s.start_skew_bound_us),
+            bound,
+            "{offsets:?}"
+        );
         assert_eq!(sync.and_then(|s| s.clock_error_us), error, "{offsets:?}");
     }
 }
@@ -367,12 +228,21 @@ fn doubts_are_told_with_their_numbers() {
             report(o, 0).start_offset = Some(60_130_000)
         }),
         ("preflight", "h0: slow disk", |o| {
-            o.hosts[0].armed.as_mut().unwrap().warnings.push("slow disk".into());
+            o.hosts[0]
+                .armed
+                .as_mut()
+                .unwrap()
+                .warnings
+                .push("slow disk".into());
         }),
-        ("redirects", "40 answers were redirects to https://b.test/x", |o| {
-            report(o, 0).counts.redirected = 10;
-            report(o, 0).counts.location = Some("https://b.test/x?token=1".into());
-        }),
+        (
+            "redirects",
+            "40 answers were redirects to https://b.test/x",
+            |o| {
+                report(o, 0).counts.redirected = 10;
+                report(o, 0).counts.location = Some("https://b.test/x?token=1".into());
+            },
+        ),
         ("session_id_unknown", "stickiness is broken", |o| {
             fault(o, FaultKind::SessionIdUnknown)
         }),
@@ -388,7 +258,11 @@ fn doubts_are_told_with_their_numbers() {
         change(&mut outcome);
         let summary = merge(&outcome);
         assert_eq!(kinds(&summary), [kind], "{:?}", summary.warnings);
-        assert!(summary.warnings[0].text.contains(text), "{}", summary.warnings[0].text);
+        assert!(
+            summary.warnings[0].text.contains(text),
+            "{}",
+            summary.warnings[0].text
+        );
         assert_eq!(summary.run.status, Status::Complete);
         assert_eq!(exit_code(&summary, true), 4);
     }
@@ -421,7 +295,10 @@ fn faults_of_all_hosts_are_one_row() {
     fault(&mut outcome, FaultKind::SessionIdUnknown);
     let rows = merge(&outcome).errors;
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].count, rows[0].first_at_us, rows[0].examples.len()), (4, 8, 3));
+    assert_eq!(
+        (rows[0].count, rows[0].first_at_us, rows[0].examples.len()),
+        (4, 8, 3)
+    );
     assert_eq!(rows[0].examples[0].host, "h1");
     assert_eq!(rows[0].examples[0].body, "{\"code\":1}\u{fffd}");
 }
@@ -433,7 +310,10 @@ fn a_doubtful_name_is_dropped_only_when_swarm_found_it_itself() {
     let summary = merge(&outcome);
     assert!(summary.backends.is_empty() && summary.matrix.backends.is_empty());
     assert!(summary.sources.iter().all(|s| s.backends.is_empty()));
-    assert_eq!((summary.affinity.verdict, summary.affinity.reached), (None, None));
+    assert_eq!(
+        (summary.affinity.verdict, summary.affinity.reached),
+        (None, None)
+    );
     outcome.plan.backend_from = BackendFrom::Header("x-backend".into());
     assert_eq!(merge(&outcome).backends.len(), 2);
 }
@@ -459,27 +339,4 @@ fn parts_of_the_fleet_have_rows_of_their_own() {
     }
     assert_eq!(summary.affinity.sticky, Some(true));
     assert_eq!(summary.matrix.columns(), [27, 13]);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn merged_recorders_equal_one_that_saw_everything(
-        parts in prop::collection::vec(prop::collection::vec(prop_oneof![0u64..5000, 0u64..8_000_000_000], 0..200), 1..6),
-    ) {
-        let lists: Vec<Latencies> = parts
-            .iter()
-            .map(|samples| Latencies::from([(Latency::Service, recorded(samples))]))
-            .collect();
-        let mut merged = Latencies::new();
-        lists.iter().for_each(|list| rows::add_latencies(&mut merged, list));
-        let all: Vec<u64> = parts.concat();
-        prop_assert_eq!(&merged[&Latency::Service], &recorded(&all));
-        let mut sorted = all.clone();
-        sorted.sort_unstable();
-        prop_assert_eq!(merged[&Latency::Service].min, sorted.first().copied().unwrap_or(0));
-        prop_assert_eq!(merged[&Latency::Service].max, sorted.last().copied().unwrap_or(0));
-        prop_assert_eq!(merged[&Latency::Service].sum, all.iter().map(|us| u128::from(*us)).sum::<u128>());
-    }
 }
