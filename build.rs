@@ -13,11 +13,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What changes the agent when it changes.
-const SOURCES: [&str; 6] = ["agent/src", "agent/build.rs", "agent/Cargo.toml", "Cargo.toml", "Cargo.lock", "build.rs"];
+const SOURCES: [&str; 6] = [
+    "agent/src",
+    "agent/build.rs",
+    "agent/Cargo.toml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+];
 
 /// Static, not position-independent; random numbers from the system call, so that a host without /dev serves too.
-const FLAGS: [&str; 4] =
-    ["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "--cfg", "getrandom_backend=\"linux_getrandom\""];
+const FLAGS: [&str; 4] = [
+    "-Ctarget-feature=+crt-static",
+    "-Crelocation-model=static",
+    "--cfg",
+    "getrandom_backend=\"linux_getrandom\"",
+];
 
 /// Variables of cargo that are the user's settings and not this build's state.
 const KEPT: [&str; 8] = [
@@ -74,11 +85,24 @@ fn build_agent() -> PathBuf {
         "the agent runs on Linux and cannot be built for {target}: build it on a Linux machine (cargo build --profile agent -p swarm-agent) \
          and set SWARM_AGENT_BIN to the file"
     );
-    let profile = if variable("PROFILE") == "release" { "agent" } else { "agent-dev" };
+    let profile = if variable("PROFILE") == "release" {
+        "agent"
+    } else {
+        "agent-dev"
+    };
     let folder = target_folder(Path::new(&variable("OUT_DIR"))).join("agent-build");
     let mut cargo = Command::new(variable("CARGO"));
     cargo
-        .args(["build", "--locked", "-p", "swarm-agent", "--bin", "swarm-agent", "--features", "engines"])
+        .args([
+            "build",
+            "--locked",
+            "-p",
+            "swarm-agent",
+            "--bin",
+            "swarm-agent",
+            "--features",
+            "engines",
+        ])
         .args(["--profile", profile, "--target", &target, "--target-dir"])
         .arg(&folder)
         .current_dir(variable("CARGO_MANIFEST_DIR"));
@@ -88,14 +112,21 @@ fn build_agent() -> PathBuf {
         }
     }
     cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
-    let status = cargo.status().unwrap_or_else(|error| panic!("cannot run cargo for the agent: {error}"));
-    assert!(status.success(), "the agent (agent/) does not build, see above: {status}");
+    let status = cargo
+        .status()
+        .unwrap_or_else(|error| panic!("cannot run cargo for the agent: {error}"));
+    assert!(
+        status.success(),
+        "the agent (agent/) does not build, see above: {status}"
+    );
     folder.join(target).join(profile).join("swarm-agent")
 }
 
 /// Whether a variable tells how *this* build runs, and so must not reach the inner one.
 fn is_of_this_build(name: &OsStr) -> bool {
-    let Some(name) = name.to_str() else { return false };
+    let Some(name) = name.to_str() else {
+        return false;
+    };
     if name.starts_with("CARGO_TARGET_") {
         return !name.ends_with("_LINKER");
     }
@@ -105,7 +136,10 @@ fn is_of_this_build(name: &OsStr) -> bool {
 
 /// The outer target folder, which is wherever cargo put its tag above `OUT_DIR`.
 fn target_folder(out: &Path) -> PathBuf {
-    out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).unwrap_or(out).to_path_buf()
+    out.ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .unwrap_or(out)
+        .to_path_buf()
 }
 
 /// Writes what `src/agent_binary.rs` includes.

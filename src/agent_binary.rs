@@ -25,8 +25,15 @@ impl AgentBinary {
     pub fn pack(raw: &[u8]) -> std::io::Result<Self> {
         let mut gz = Vec::new();
         GzEncoder::new(raw, Compression::best()).read_to_end(&mut gz)?;
-        let sha256 = Sha256::digest(raw).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Ok(Self { sha256: sha256.into(), gz: gz.into(), raw_len: raw.len() as u64 })
+        let sha256 = Sha256::digest(raw)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
+        Ok(Self {
+            sha256: sha256.into(),
+            gz: gz.into(),
+            raw_len: raw.len() as u64,
+        })
     }
 
     /// The bytes, unpacked.
@@ -41,7 +48,9 @@ impl AgentBinary {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentBinaryError {
     /// No `ARCH=FILE`.
-    #[error("--agent-binary {0}: write ARCH=FILE, with the word that `uname -m` prints on the host, as aarch64=./swarm-agent")]
+    #[error(
+        "--agent-binary {0}: write ARCH=FILE, with the word that `uname -m` prints on the host, as aarch64=./swarm-agent"
+    )]
     Form(String),
     /// The file cannot be read.
     #[error("--agent-binary: cannot read {}: {source}", file.display())]
@@ -61,7 +70,9 @@ pub struct AgentBinaries {
 
 impl Default for AgentBinaries {
     fn default() -> Self {
-        Self { by_arch: BTreeMap::from([(env!("SWARM_AGENT_ARCH").to_owned(), embedded())]) }
+        Self {
+            by_arch: BTreeMap::from([(env!("SWARM_AGENT_ARCH").to_owned(), embedded())]),
+        }
     }
 }
 
@@ -75,7 +86,10 @@ impl AgentBinaries {
                 .split_once('=')
                 .filter(|(arch, file)| is_arch(arch) && !file.is_empty())
                 .ok_or_else(|| AgentBinaryError::Form(typed.to_owned()))?;
-            let unreadable = |source| AgentBinaryError::Read { file: file.into(), source };
+            let unreadable = |source| AgentBinaryError::Read {
+                file: file.into(),
+                source,
+            };
             let raw = std::fs::read(file).map_err(unreadable)?;
             binaries.insert(arch, AgentBinary::pack(&raw).map_err(unreadable)?);
         }
@@ -99,14 +113,19 @@ impl AgentBinaries {
 }
 
 fn is_arch(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    !word.is_empty()
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn embedded() -> AgentBinary {
     AgentBinary {
         sha256: Cow::Borrowed(env!("SWARM_AGENT_SHA256")),
         gz: Cow::Borrowed(include_bytes!(concat!(env!("OUT_DIR"), "/agent.gz"))),
-        raw_len: env!("SWARM_AGENT_LENGTH").parse().expect("build.rs writes a length in digits"),
+        raw_len: env!("SWARM_AGENT_LENGTH")
+            .parse()
+            .expect("build.rs writes a length in digits"),
     }
 }
 
@@ -127,7 +146,10 @@ mod tests {
     fn an_override_takes_the_place_of_the_embedded_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"another agent").unwrap();
-        let typed = [format!("aarch64={}", file.path().display()), format!("x86_64={}", file.path().display())];
+        let typed = [
+            format!("aarch64={}", file.path().display()),
+            format!("x86_64={}", file.path().display()),
+        ];
         let binaries = AgentBinaries::with_overrides(&typed).unwrap();
         assert_eq!(binaries.for_arch("x86_64").unwrap().raw().unwrap(), b"another agent");
         assert_eq!(binaries.arches().collect::<Vec<_>>(), ["aarch64", "x86_64"]);
@@ -137,8 +159,14 @@ mod tests {
     #[test]
     fn a_malformed_override_is_refused() {
         for typed in ["x86_64", "=file", "x86_64=", "a b=file"] {
-            assert!(matches!(AgentBinaries::with_overrides(&[typed]), Err(AgentBinaryError::Form(_))), "{typed}");
+            assert!(
+                matches!(AgentBinaries::with_overrides(&[typed]), Err(AgentBinaryError::Form(_))),
+                "{typed}"
+            );
         }
-        assert!(matches!(AgentBinaries::with_overrides(&["arm=/nonexistent/file"]), Err(AgentBinaryError::Read { .. })));
+        assert!(matches!(
+            AgentBinaries::with_overrides(&["arm=/nonexistent/file"]),
+            Err(AgentBinaryError::Read { .. })
+        ));
     }
 }

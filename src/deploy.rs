@@ -29,7 +29,11 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { shell: Duration::from_secs(20), step: Duration::from_secs(20), upload: Duration::from_secs(120) }
+        Self {
+            shell: Duration::from_secs(20),
+            step: Duration::from_secs(20),
+            upload: Duration::from_secs(120),
+        }
     }
 }
 
@@ -72,7 +76,9 @@ pub enum DeployError {
         have: String,
     },
     /// No place for it.
-    #[error("host {host}: no folder there can hold and run the agent ({mib} MiB): {tried}: make room, or a folder that is not noexec")]
+    #[error(
+        "host {host}: no folder there can hold and run the agent ({mib} MiB): {tried}: make room, or a folder that is not noexec"
+    )]
     NoFolder {
         /// Host.
         host: String,
@@ -184,7 +190,10 @@ async fn bring(
     let first = first.map_err(|_| no_shell(dialogue, host))?;
     let (system, arch) = named(&first).ok_or_else(|| no_shell(dialogue, host))?;
     if system != "Linux" {
-        return Err(DeployError::System { host: host.name.clone(), system: shown(&system) });
+        return Err(DeployError::System {
+            host: host.name.clone(),
+            system: shown(&system),
+        });
     }
     let agent = binaries.for_arch(&arch).ok_or_else(|| DeployError::Architecture {
         host: host.name.clone(),
@@ -193,7 +202,10 @@ async fn bring(
     })?;
     let wanted = format!("{} {} {}\n", agent.sha256, agent.gz.len(), agent.raw_len);
     let asked = "telling it which agent is wanted";
-    dialogue.send(wanted.as_bytes(), deadlines.step).await.map_err(|why| ended(dialogue, host, why, asked, deadlines.step))?;
+    dialogue
+        .send(wanted.as_bytes(), deadlines.step)
+        .await
+        .map_err(|why| ended(dialogue, host, why, asked, deadlines.step))?;
     settle(dialogue, host, &arch, agent, deadlines).await
 }
 
@@ -211,7 +223,10 @@ async fn settle(
     // After an upload the next word comes when all of it has arrived and is written.
     let (mut step, mut limit) = (looking, deadlines.step);
     loop {
-        let word = dialogue.marker(limit).await.map_err(|why| ended(dialogue, host, why, step, limit))?;
+        let word = dialogue
+            .marker(limit)
+            .await
+            .map_err(|why| ended(dialogue, host, why, step, limit))?;
         (step, limit) = (looking, deadlines.step);
         match word.split_once(' ').unwrap_or((&word, "")) {
             ("have" | "sent", _) => return Ok(()),
@@ -220,20 +235,36 @@ async fn settle(
                 let bytes = match form {
                     "gz" => agent.gz.as_ref(),
                     _ => {
-                        let unpack = |source| DeployError::Unpack { host: host.name.clone(), arch: arch.to_owned(), source };
+                        let unpack = |source| DeployError::Unpack {
+                            host: host.name.clone(),
+                            arch: arch.to_owned(),
+                            source,
+                        };
                         unpacked = agent.raw().map_err(unpack)?;
                         unpacked.as_slice()
                     }
                 };
                 (step, limit) = (sending, deadlines.upload);
-                dialogue.send(bytes, limit).await.map_err(|why| ended(dialogue, host, why, step, limit))?;
+                dialogue
+                    .send(bytes, limit)
+                    .await
+                    .map_err(|why| ended(dialogue, host, why, step, limit))?;
             }
             ("tried", place) if tried.len() < 16 => tried.push(shown(place)),
             ("none", _) => {
                 let mib = agent.raw_len.div_ceil(1024 * 1024);
-                return Err(DeployError::NoFolder { host: host.name.clone(), mib, tried: tried.join("; ") });
+                return Err(DeployError::NoFolder {
+                    host: host.name.clone(),
+                    mib,
+                    tried: tried.join("; "),
+                });
             }
-            _ => return Err(DeployError::NoShell { host: host.name.clone(), said: shown(&word) }),
+            _ => {
+                return Err(DeployError::NoShell {
+                    host: host.name.clone(),
+                    said: shown(&word),
+                });
+            }
         }
     }
 }
@@ -246,16 +277,28 @@ fn named(word: &str) -> Option<(String, String)> {
 }
 
 fn no_shell(dialogue: &Dialogue, host: &Host) -> DeployError {
-    let said = dialogue.first_words().map_or_else(|| "no output".to_owned(), |line| format!("{:?}", shown(&line)));
-    DeployError::NoShell { host: host.name.clone(), said }
+    let said = dialogue
+        .first_words()
+        .map_or_else(|| "no output".to_owned(), |line| format!("{:?}", shown(&line)));
+    DeployError::NoShell {
+        host: host.name.clone(),
+        said,
+    }
 }
 
 fn ended(dialogue: &Dialogue, host: &Host, why: Stopped, step: &'static str, limit: Duration) -> DeployError {
     let host = host.name.clone();
     match why {
-        Stopped::Slow => DeployError::Slow { host, step, after_s: limit.as_secs() },
+        Stopped::Slow => DeployError::Slow {
+            host,
+            step,
+            after_s: limit.as_secs(),
+        },
         Stopped::Ended => {
-            let said = dialogue.last_words().map(|line| format!(": {}", shown(&line))).unwrap_or_default();
+            let said = dialogue
+                .last_words()
+                .map(|line| format!(": {}", shown(&line)))
+                .unwrap_or_default();
             DeployError::Ended { host, step, said }
         }
     }

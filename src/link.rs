@@ -25,7 +25,10 @@ pub struct LinkLimits {
 
 impl Default for LinkLimits {
     fn default() -> Self {
-        Self { hello: Duration::from_secs(15), silence: Duration::from_secs(10) }
+        Self {
+            hello: Duration::from_secs(15),
+            silence: Duration::from_secs(10),
+        }
     }
 }
 

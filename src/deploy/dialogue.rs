@@ -35,7 +35,14 @@ impl Dialogue {
     /// Answers are lines that begin with `swarm-deploy NONCE `.
     pub fn new(stream: Stream, nonce: &str) -> Self {
         let prefix = format!("swarm-deploy {nonce} ").into_bytes();
-        Self { stream, prefix, ahead: Vec::new(), noise: None, errors: Vec::new(), errors_ended: false }
+        Self {
+            stream,
+            prefix,
+            ahead: Vec::new(),
+            noise: None,
+            errors: Vec::new(),
+            errors_ended: false,
+        }
     }
 
     /// The streams, standing after the last answer.
@@ -123,12 +130,18 @@ impl Dialogue {
     /// What was said last on standard error.
     pub fn last_words(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.errors);
-        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        text.lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .map(str::to_owned)
     }
 }
 
 fn first_line(text: &[u8]) -> Option<Vec<u8>> {
-    text.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).map(<[u8]>::to_vec)
+    text.split(|byte| *byte == b'\n')
+        .find(|line| !line.trim_ascii().is_empty())
+        .map(<[u8]>::to_vec)
 }
 
 /// Keeps the beginning and the end of what is said on standard error, within a bound.

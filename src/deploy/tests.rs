@@ -25,7 +25,10 @@ impl Machine {
         for folder in ["home", "run"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
-        Self { root, path: "/usr/bin:/bin".to_owned() }
+        Self {
+            root,
+            path: "/usr/bin:/bin".to_owned(),
+        }
     }
 
     /// A machine that has only these commands.
@@ -47,25 +50,58 @@ impl Machine {
 
     /// Its agent files, by name.
     fn files(&self, folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-        let mut names: Vec<String> = entries.into_iter().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let entries = std::fs::read_dir(folder)
+            .map(Iterator::collect::<Vec<_>>)
+            .unwrap_or_default();
+        let mut names: Vec<String> = entries
+            .into_iter()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 
     fn stream(&self, program: &str, words: &[&str]) -> Stream {
         let mut command = Command::new(program);
-        command.args(words).env_clear().env("PATH", &self.path).env("HOME", self.root.path().join("home"));
-        command.env("XDG_RUNTIME_DIR", self.root.path().join("run")).env("TMPDIR", self.root.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(words)
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", self.root.path().join("home"));
+        command
+            .env("XDG_RUNTIME_DIR", self.root.path().join("run"))
+            .env("TMPDIR", self.root.path());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
-        let (input, output, errors) = (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        Stream { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), held: Held::Child(Box::new(child)) }
+        let (input, output, errors) = (
+            child.stdin.take().unwrap(),
+            child.stdout.take().unwrap(),
+            child.stderr.take().unwrap(),
+        );
+        Stream {
+            input: Box::new(input),
+            output: Box::new(output),
+            errors: Box::new(errors),
+            held: Held::Child(Box::new(child)),
+        }
     }
 
-    async fn deploy_with(&self, program: &str, words: &[&str], binaries: &AgentBinaries) -> Result<Stream, DeployError> {
+    async fn deploy_with(
+        &self,
+        program: &str,
+        words: &[&str],
+        binaries: &AgentBinaries,
+    ) -> Result<Stream, DeployError> {
         let host = Host::parse("bee1", Origin::Flag).unwrap();
-        let deadlines = Deadlines { shell: Duration::from_secs(5), step: Duration::from_secs(5), upload: Duration::from_secs(10) };
+        let deadlines = Deadlines {
+            shell: Duration::from_secs(5),
+            step: Duration::from_secs(5),
+            upload: Duration::from_secs(10),
+        };
         through_shell(self.stream(program, words), &host, binaries, NONCE, deadlines).await
     }
 
@@ -81,7 +117,10 @@ impl Machine {
         drop(input);
         let mut said = Vec::new();
         stream.output.read_to_end(&mut said).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&said), format!("swarm-agent/1 {NONCE}\n\0\x01 first bytes"));
+        assert_eq!(
+            String::from_utf8_lossy(&said),
+            format!("swarm-agent/1 {NONCE}\n\0\x01 first bytes")
+        );
         stream.close().await;
     }
 }
@@ -104,9 +143,16 @@ async fn the_agent_is_sent_once() {
     let file = machine.folder().join(agent_file());
     let first = std::fs::metadata(&file).unwrap();
     assert_eq!(first.permissions().mode() & 0o777, 0o700);
-    assert_eq!(std::fs::metadata(machine.folder()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        std::fs::metadata(machine.folder()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     machine.deploy().await;
-    assert_eq!(std::fs::metadata(&file).unwrap().ino(), first.ino(), "the second time it was there already");
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().ino(),
+        first.ino(),
+        "the second time it was there already"
+    );
 }
 
 #[tokio::test]
@@ -149,28 +195,53 @@ async fn a_folder_open_to_others_is_closed_first() {
     std::fs::create_dir_all(machine.folder()).unwrap();
     std::fs::set_permissions(machine.folder(), std::fs::Permissions::from_mode(0o777)).unwrap();
     machine.deploy().await;
-    assert_eq!(std::fs::metadata(machine.folder()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        std::fs::metadata(machine.folder()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
 }
 
 #[tokio::test]
 async fn without_gzip_it_comes_unpacked() {
-    let machine = Machine::with_commands(&["sh", "cat", "head", "id", "ls", "mkdir", "chmod", "mv", "rm", "sha256sum", "uname", "wc", "tr", "mktemp"]);
+    let machine = Machine::with_commands(&[
+        "sh",
+        "cat",
+        "head",
+        "id",
+        "ls",
+        "mkdir",
+        "chmod",
+        "mv",
+        "rm",
+        "sha256sum",
+        "uname",
+        "wc",
+        "tr",
+        "mktemp",
+    ]);
     machine.deploy().await;
     assert_eq!(std::fs::read(machine.folder().join(agent_file())).unwrap(), AGENT);
 }
 
 #[tokio::test]
 async fn without_a_hasher_it_comes_afresh_and_goes_afterwards() {
-    let machine = Machine::with_commands(&["sh", "cat", "head", "id", "ls", "mkdir", "chmod", "mv", "rm", "gzip", "uname", "wc", "tr", "mktemp"]);
+    let machine = Machine::with_commands(&[
+        "sh", "cat", "head", "id", "ls", "mkdir", "chmod", "mv", "rm", "gzip", "uname", "wc", "tr", "mktemp",
+    ]);
     machine.deploy().await;
     assert!(machine.files(&machine.folder()).is_empty());
-    assert_eq!(machine.files(machine.root.path()), ["bin", "home", "run"], "the new folder is gone");
+    assert_eq!(
+        machine.files(machine.root.path()),
+        ["bin", "home", "run"],
+        "the new folder is gone"
+    );
 }
 
 #[tokio::test]
 async fn noise_of_login_scripts_is_skipped() {
     let machine = Machine::new();
-    let noisy = "echo welcome; echo 'swarm-deploy someone else'; printf 'no end of line'; echo warning >&2; exec /bin/sh -s";
+    let noisy =
+        "echo welcome; echo 'swarm-deploy someone else'; printf 'no end of line'; echo warning >&2; exec /bin/sh -s";
     machine.speaks_after("/bin/sh", &["-c", noisy]).await;
     // A flood on standard error must not stop it, whenever it comes.
     let flood = "(i=0; while [ $i -lt 4000 ]; do echo 'a line of forty characters or thereabouts' >&2; i=$((i+1)); done); exec /bin/sh -s";
@@ -179,7 +250,12 @@ async fn noise_of_login_scripts_is_skipped() {
 
 #[tokio::test]
 async fn other_shells_serve_as_well() {
-    for (shell, words) in [("/bin/dash", &["-s"][..]), ("/bin/bash", &["-s"]), ("/bin/bash", &["--posix", "-s"]), ("/bin/csh", &["-c", "exec /bin/sh -s"])] {
+    for (shell, words) in [
+        ("/bin/dash", &["-s"][..]),
+        ("/bin/bash", &["-s"]),
+        ("/bin/bash", &["--posix", "-s"]),
+        ("/bin/csh", &["-c", "exec /bin/sh -s"]),
+    ] {
         if Path::new(shell).exists() {
             Machine::new().speaks_after(shell, words).await;
         }
@@ -190,16 +266,28 @@ async fn other_shells_serve_as_well() {
 async fn what_is_no_shell_is_told_with_its_first_words() {
     let machine = Machine::new();
     for (words, said) in [
-        ("echo 'This account is currently not available.'; exit 1", "This account is currently not available."),
+        (
+            "echo 'This account is currently not available.'; exit 1",
+            "This account is currently not available.",
+        ),
         ("echo not here >&2; exit 1", "not here"),
         ("exit 0", "no output"),
-        ("printf 'router> '; sleep 30", "router>"),
+        ("printf 'router> '; exec sleep 1", "router>"),
     ] {
         let host = Host::parse("bee1", Origin::Flag).unwrap();
-        let deadlines = Deadlines { shell: Duration::from_millis(500), ..Deadlines::default() };
+        let deadlines = Deadlines {
+            shell: Duration::from_millis(500),
+            ..Deadlines::default()
+        };
         let stream = machine.stream("/bin/sh", &["-c", words]);
-        let error = through_shell(stream, &host, &agents(AGENT), NONCE, deadlines).await.unwrap_err().to_string();
-        assert!(error.starts_with("host bee1: ") && error.contains(said) && error.contains("POSIX shell"), "{error}");
+        let error = through_shell(stream, &host, &agents(AGENT), NONCE, deadlines)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("host bee1: ") && error.contains(said) && error.contains("POSIX shell"),
+            "{error}"
+        );
     }
 }
 
@@ -207,25 +295,55 @@ async fn what_is_no_shell_is_told_with_its_first_words() {
 async fn another_architecture_or_system_is_told_with_the_way_out() {
     let machine = Machine::new();
     let says = |line: &str| format!("read x; echo swarm-deploy {NONCE} host {line}; cat >/dev/null");
-    let error = machine.deploy_with("/bin/sh", &["-c", &says("Linux riscv64")], &agents(AGENT)).await.unwrap_err().to_string();
-    assert!(error.contains("riscv64") && error.contains("--agent-binary riscv64=FILE"), "{error}");
-    let error = machine.deploy_with("/bin/sh", &["-c", &says("FreeBSD amd64")], &agents(AGENT)).await.unwrap_err().to_string();
+    let error = machine
+        .deploy_with("/bin/sh", &["-c", &says("Linux riscv64")], &agents(AGENT))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("riscv64") && error.contains("--agent-binary riscv64=FILE"),
+        "{error}"
+    );
+    let error = machine
+        .deploy_with("/bin/sh", &["-c", &says("FreeBSD amd64")], &agents(AGENT))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("FreeBSD"), "{error}");
 }
 
 #[tokio::test]
 async fn a_host_without_a_place_names_every_place() {
     let machine = Machine::new();
-    let says = format!("read x; echo swarm-deploy {NONCE} host Linux {}; read x; echo swarm-deploy {NONCE} tried /a: No space left on device; echo swarm-deploy {NONCE} none", std::env::consts::ARCH);
+    let says = format!(
+        "read x; echo swarm-deploy {NONCE} host Linux {}; read x; echo swarm-deploy {NONCE} tried /a: No space left on device; echo swarm-deploy {NONCE} none",
+        std::env::consts::ARCH
+    );
     // The script's own lines stand before the answer: take the dialogue's second line only after all of them.
     let says = says.replacen("read x; echo", "sleep 0.2; echo", 1);
-    let error = machine.deploy_with("/bin/sh", &["-c", &says], &agents(AGENT)).await.unwrap_err().to_string();
-    assert!(error.contains("/a: No space left on device") && error.contains("1 MiB"), "{error}");
+    let error = machine
+        .deploy_with("/bin/sh", &["-c", &says], &agents(AGENT))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/a: No space left on device") && error.contains("1 MiB"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_nonce_that_a_shell_could_read_is_refused() {
-    let local = crate::transport::Local::new(AgentBinaries::default().for_arch(std::env::consts::ARCH).unwrap()).await.unwrap();
-    let error = deploy(&Transport::Local(local), &Host::local(1), &agents(AGENT), "$(reboot)", Deadlines::default()).await;
+    let local = crate::transport::Local::new(AgentBinaries::default().for_arch(std::env::consts::ARCH).unwrap())
+        .await
+        .unwrap();
+    let error = deploy(
+        &Transport::Local(local),
+        &Host::local(1),
+        &agents(AGENT),
+        "$(reboot)",
+        Deadlines::default(),
+    )
+    .await;
     assert!(matches!(error, Err(DeployError::Nonce(_))));
 }

@@ -63,7 +63,9 @@ pub enum HostError {
         typed: String,
     },
     /// A character that ssh could take for something else.
-    #[error("{typed:?}: the {part} {value:?} may hold only letters, digits and . _ : % @ [ ] -, and may not begin with -")]
+    #[error(
+        "{typed:?}: the {part} {value:?} may hold only letters, digits and . _ : % @ [ ] -, and may not begin with -"
+    )]
     Characters {
         /// As typed.
         typed: String,
@@ -96,7 +98,9 @@ impl Host {
             None => (None, typed),
         };
         if rest.is_empty() || user == Some("") {
-            return Err(HostError::Empty { typed: typed.to_owned() });
+            return Err(HostError::Empty {
+                typed: typed.to_owned(),
+            });
         }
         if let Some(user) = user {
             check(typed, "user", user)?;
@@ -147,7 +151,9 @@ impl Host {
 
 /// Cuts the port off; brackets and bare IPv6 addresses are understood.
 fn address_and_port<'a>(typed: &str, rest: &'a str) -> Result<(&'a str, Option<&'a str>), HostError> {
-    let wrong = || HostError::Brackets { typed: typed.to_owned() };
+    let wrong = || HostError::Brackets {
+        typed: typed.to_owned(),
+    };
     if let Some(inner) = rest.strip_prefix('[') {
         let (address, after) = inner.split_once(']').ok_or_else(wrong)?;
         return match after.strip_prefix(':') {
@@ -161,7 +167,9 @@ fn address_and_port<'a>(typed: &str, rest: &'a str) -> Result<(&'a str, Option<&
     }
     match rest.matches(':').count() {
         0 => Ok((rest, None)),
-        1 => Ok(rest.split_once(':').map_or((rest, None), |(address, port)| (address, Some(port)))),
+        1 => Ok(rest
+            .split_once(':')
+            .map_or((rest, None), |(address, port)| (address, Some(port)))),
         _ => Ok((rest, None)),
     }
 }
@@ -171,17 +179,26 @@ fn number(typed: &str, port: &str) -> Result<u16, HostError> {
     port.parse()
         .ok()
         .filter(|port| digits && *port > 0)
-        .ok_or_else(|| HostError::Port { typed: typed.to_owned(), value: port.to_owned() })
+        .ok_or_else(|| HostError::Port {
+            typed: typed.to_owned(),
+            value: port.to_owned(),
+        })
 }
 
 /// What reaches ssh's command line can be neither an option nor a piece of shell.
 fn check(typed: &str, part: &'static str, value: &str) -> Result<(), HostError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:%@[]-".contains(&b);
     if value.is_empty() {
-        return Err(HostError::Empty { typed: typed.to_owned() });
+        return Err(HostError::Empty {
+            typed: typed.to_owned(),
+        });
     }
     if value.starts_with('-') || !value.bytes().all(plain) {
-        return Err(HostError::Characters { typed: typed.to_owned(), part, value: value.to_owned() });
+        return Err(HostError::Characters {
+            typed: typed.to_owned(),
+            part,
+            value: value.to_owned(),
+        });
     }
     Ok(())
 }
@@ -199,9 +216,15 @@ mod tests {
     fn every_form_is_read() {
         let some = |user: &str| Some(user.to_owned());
         assert_eq!(parsed("10.0.0.4"), (None, "10.0.0.4".into(), None));
-        assert_eq!(parsed("ubuntu@10.0.0.4:2222"), (some("ubuntu"), "10.0.0.4".into(), Some(2222)));
+        assert_eq!(
+            parsed("ubuntu@10.0.0.4:2222"),
+            (some("ubuntu"), "10.0.0.4".into(), Some(2222))
+        );
         assert_eq!(parsed("web-1"), (None, "web-1".into(), None));
-        assert_eq!(parsed("u@[fe80::1%eth0]:22"), (some("u"), "fe80::1%eth0".into(), Some(22)));
+        assert_eq!(
+            parsed("u@[fe80::1%eth0]:22"),
+            (some("u"), "fe80::1%eth0".into(), Some(22))
+        );
         assert_eq!(parsed("[::1]"), (None, "::1".into(), None));
         assert_eq!(parsed("fe80::1"), (None, "fe80::1".into(), None));
         assert_eq!(parsed("me@corp@10.0.0.4"), (some("me@corp"), "10.0.0.4".into(), None));
@@ -209,17 +232,39 @@ mod tests {
 
     #[test]
     fn nothing_that_ssh_could_take_for_an_option_or_a_shell_for_a_word() {
-        for typed in ["-oProxyCommand=x", "u@-h", "-u@h", "a b", "a;b", "a$(b)", "u'@h", "h\n", "a=b"] {
-            assert!(matches!(Host::parse(typed, Origin::Flag), Err(HostError::Characters { .. })), "{typed}");
+        for typed in [
+            "-oProxyCommand=x",
+            "u@-h",
+            "-u@h",
+            "a b",
+            "a;b",
+            "a$(b)",
+            "u'@h",
+            "h\n",
+            "a=b",
+        ] {
+            assert!(
+                matches!(Host::parse(typed, Origin::Flag), Err(HostError::Characters { .. })),
+                "{typed}"
+            );
         }
         for typed in ["", "@h", "u@", "u@:22"] {
-            assert!(matches!(Host::parse(typed, Origin::Flag), Err(HostError::Empty { .. })), "{typed}");
+            assert!(
+                matches!(Host::parse(typed, Origin::Flag), Err(HostError::Empty { .. })),
+                "{typed}"
+            );
         }
         for typed in ["h:", "h:0", "h:65536", "h:+22", "h:x", "[::1]:"] {
-            assert!(matches!(Host::parse(typed, Origin::Flag), Err(HostError::Port { .. })), "{typed}");
+            assert!(
+                matches!(Host::parse(typed, Origin::Flag), Err(HostError::Port { .. })),
+                "{typed}"
+            );
         }
         for typed in ["[::1", "::1]", "[::1]22", "h[1]"] {
-            assert!(matches!(Host::parse(typed, Origin::Flag), Err(HostError::Brackets { .. })), "{typed}");
+            assert!(
+                matches!(Host::parse(typed, Origin::Flag), Err(HostError::Brackets { .. })),
+                "{typed}"
+            );
         }
     }
 }

@@ -51,7 +51,9 @@ pub enum HostlistError {
         want: &'static str,
     },
     /// The same host twice.
-    #[error("{second}: {host} is a duplicate, it stands in {first} already: one agent a host (use weight=2 for twice the load)")]
+    #[error(
+        "{second}: {host} is a duplicate, it stands in {first} already: one agent a host (use weight=2 for twice the load)"
+    )]
     Duplicate {
         /// As written.
         host: String,
@@ -67,18 +69,31 @@ pub enum HostlistError {
 
 /// The hosts of `--hosts`, commas between them; the flag may stand several times.
 pub fn from_flag<S: AsRef<str>>(lists: &[S]) -> Result<Vec<Host>, HostlistError> {
-    let typed = lists.iter().flat_map(|list| list.as_ref().split(',')).map(str::trim).filter(|typed| !typed.is_empty());
-    let hosts = typed.map(|typed| host(typed, Origin::Flag)).collect::<Result<Vec<_>, _>>()?;
+    let typed = lists
+        .iter()
+        .flat_map(|list| list.as_ref().split(','))
+        .map(str::trim)
+        .filter(|typed| !typed.is_empty());
+    let hosts = typed
+        .map(|typed| host(typed, Origin::Flag))
+        .collect::<Result<Vec<_>, _>>()?;
     checked(hosts, "--hosts")
 }
 
 /// The hosts of `--host-file`, one a line; `-` is standard input.
 pub fn from_file(file: &Path) -> Result<Vec<Host>, HostlistError> {
     let name = file.display().to_string();
-    let unreadable = |source| HostlistError::Read { file: name.clone(), source };
+    let unreadable = |source| HostlistError::Read {
+        file: name.clone(),
+        source,
+    };
     let mut text = String::new();
     if name == "-" {
-        std::io::stdin().lock().take(LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
+        std::io::stdin()
+            .lock()
+            .take(LIMIT + 1)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
     } else {
         let file = std::fs::File::open(file).map_err(unreadable)?;
         file.take(LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
@@ -93,7 +108,10 @@ pub fn from_file(file: &Path) -> Result<Vec<Host>, HostlistError> {
 pub fn from_text(text: &str, file: &str) -> Result<Vec<Host>, HostlistError> {
     let mut hosts = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let origin = Origin::File { file: file.to_owned(), line: index + 1 };
+        let origin = Origin::File {
+            file: file.to_owned(),
+            line: index + 1,
+        };
         let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         if let Some(first) = words.next() {
             let mut host = host(first, origin)?;
@@ -103,7 +121,11 @@ pub fn from_text(text: &str, file: &str) -> Result<Vec<Host>, HostlistError> {
             hosts.push(host);
         }
     }
-    let named = if file == "-" { "the list on standard input".to_owned() } else { format!("--host-file {file}") };
+    let named = if file == "-" {
+        "the list on standard input".to_owned()
+    } else {
+        format!("--host-file {file}")
+    };
     checked(hosts, &named)
 }
 
@@ -113,8 +135,15 @@ fn host(typed: &str, origin: Origin) -> Result<Host, HostlistError> {
 
 fn setting(host: &mut Host, word: &str) -> Result<(), HostlistError> {
     let origin = host.origin.clone();
-    let wrong = |want| HostlistError::Value { origin: origin.clone(), word: word.to_owned(), want };
-    let unknown = || HostlistError::Key { origin: origin.clone(), word: word.to_owned() };
+    let wrong = |want| HostlistError::Value {
+        origin: origin.clone(),
+        word: word.to_owned(),
+        want,
+    };
+    let unknown = || HostlistError::Key {
+        origin: origin.clone(),
+        word: word.to_owned(),
+    };
     let (key, value) = word.split_once('=').ok_or_else(unknown)?;
     match key {
         "weight" => {
@@ -153,7 +182,11 @@ pub fn no_duplicates(hosts: &[Host]) -> Result<(), HostlistError> {
     for (index, host) in hosts.iter().enumerate() {
         if let Some(first) = hosts[..index].iter().find(|earlier| earlier.is_same(host)) {
             let (first, second) = (first.origin.clone(), host.origin.clone());
-            return Err(HostlistError::Duplicate { host: host.name.clone(), first, second });
+            return Err(HostlistError::Duplicate {
+                host: host.name.clone(),
+                first,
+                second,
+            });
         }
     }
     Ok(())
@@ -165,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_file_is_read_line_by_line() {
-        let text = "# the bees\n\n  ubuntu@10.0.0.4:22 weight=2 group=eu sources=iface:eth1 # first\nweb1\r\n[fe80::1]:2222\n";
+        let text =
+            "# the bees\n\n  ubuntu@10.0.0.4:22 weight=2 group=eu sources=iface:eth1 # first\nweb1\r\n[fe80::1]:2222\n";
         let hosts = from_text(text, "bees.txt").unwrap();
         assert_eq!(hosts.len(), 3);
         assert_eq!((hosts[0].weight, hosts[0].group.as_deref()), (2, Some("eu")));
@@ -177,7 +211,10 @@ mod tests {
     #[test]
     fn a_duplicate_names_both_lines() {
         let error = from_text("a\nb\n\na:22\n", "bees.txt").unwrap_err().to_string();
-        assert!(error.starts_with("bees.txt, line 4: a:22 is a duplicate, it stands in bees.txt, line 1"), "{error}");
+        assert!(
+            error.starts_with("bees.txt, line 4: a:22 is a duplicate, it stands in bees.txt, line 1"),
+            "{error}"
+        );
         assert!(from_flag(&["a,b", "a"]).unwrap_err().to_string().contains("duplicate"));
         assert_eq!(from_flag(&["a,root@a", "a:2222"]).unwrap().len(), 3);
     }
@@ -199,8 +236,23 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_an_error() {
-        assert!(from_flag(&[" , "]).unwrap_err().to_string().contains("--hosts names no host"));
-        assert!(from_text("# none\n", "f").unwrap_err().to_string().contains("--host-file f names no host"));
-        assert!(from_file(Path::new("/nonexistent/list")).unwrap_err().to_string().contains("/nonexistent/list"));
+        assert!(
+            from_flag(&[" , "])
+                .unwrap_err()
+                .to_string()
+                .contains("--hosts names no host")
+        );
+        assert!(
+            from_text("# none\n", "f")
+                .unwrap_err()
+                .to_string()
+                .contains("--host-file f names no host")
+        );
+        assert!(
+            from_file(Path::new("/nonexistent/list"))
+                .unwrap_err()
+                .to_string()
+                .contains("/nonexistent/list")
+        );
     }
 }

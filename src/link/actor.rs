@@ -71,8 +71,18 @@ pub(super) async fn run(
     orders: mpsc::UnboundedReceiver<Order>,
     events: mpsc::Sender<LinkEvent>,
 ) {
-    let shared = Shared { pings: Mutex::default(), words: Mutex::default(), events, limits };
-    let Stream { mut input, mut output, mut errors, held } = stream;
+    let shared = Shared {
+        pings: Mutex::default(),
+        words: Mutex::default(),
+        events,
+        limits,
+    };
+    let Stream {
+        mut input,
+        mut output,
+        mut errors,
+        held,
+    } = stream;
     let (greeted, greeting) = watch::channel(false);
     let end = {
         let mut listening = std::pin::pin!(listen(&mut errors, &shared));
@@ -104,11 +114,23 @@ pub(super) async fn run(
     // The event comes before the farewell, which may take seconds on a host that hangs.
     timeout(FLUSH, shared.events.send(LinkEvent::Closed { why })).await.ok();
     drop(shared);
-    Stream { input, output, errors, held }.close().await;
+    Stream {
+        input,
+        output,
+        errors,
+        held,
+    }
+    .close()
+    .await;
 }
 
 /// Skips to the magic line, takes the hello, then passes on what comes.
-async fn read(output: &mut (impl AsyncRead + Unpin), nonce: &str, shared: &Shared, greeted: watch::Sender<bool>) -> End {
+async fn read(
+    output: &mut (impl AsyncRead + Unpin),
+    nonce: &str,
+    shared: &Shared,
+    greeted: watch::Sender<bool>,
+) -> End {
     match read_all(output, nonce, shared, &greeted).await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -122,15 +144,25 @@ async fn read_all(
     greeted: &watch::Sender<bool>,
 ) -> Result<std::convert::Infallible, End> {
     let deadline = Instant::now() + shared.limits.hello;
-    let late = |_| failed(format!("the agent said no hello within {} s", shared.limits.hello.as_secs_f32()));
-    let rest = timeout_at(deadline, skip_to_magic(output, nonce)).await.map_err(late)??;
+    let late = |_| {
+        failed(format!(
+            "the agent said no hello within {} s",
+            shared.limits.hello.as_secs_f32()
+        ))
+    };
+    let rest = timeout_at(deadline, skip_to_magic(output, nonce))
+        .await
+        .map_err(late)??;
     let mut inbox = Inbox::default();
     inbox.feed(&rest);
     let mut at_ns = now_ns();
     let mut heard = Instant::now();
     let mut buffer = vec![0u8; 64 * 1024];
     loop {
-        while let Some(message) = inbox.next_message::<FromAgent>().map_err(|error| failed(format!("the agent sent {error}")))? {
+        while let Some(message) = inbox
+            .next_message::<FromAgent>()
+            .map_err(|error| failed(format!("the agent sent {error}")))?
+        {
             let event = event_of(message, at_ns, shared, *greeted.borrow())?;
             if matches!(event, LinkEvent::Hello(_)) {
                 greeted.send_replace(true);
@@ -186,14 +218,23 @@ async fn skip_to_magic(output: &mut (impl AsyncRead + Unpin), nonce: &str) -> Re
             line = next;
         }
         if bytes.len() > NOISE_LIMIT {
-            return Err(failed("what answers is not the agent: too much output before its first line".to_owned()));
+            return Err(failed(
+                "what answers is not the agent: too much output before its first line".to_owned(),
+            ));
         }
         let read = output.read(&mut buffer).await;
         match read {
             Ok(0) | Err(_) => {
                 let said = String::from_utf8_lossy(&bytes);
-                let said = said.lines().map(str::trim).find(|line| !line.is_empty()).map(|line| format!(" ({:?})", plain(line, 200)));
-                return Err(failed(format!("the agent ended before its first line{}", said.unwrap_or_default())));
+                let said = said
+                    .lines()
+                    .map(str::trim)
+                    .find(|line| !line.is_empty())
+                    .map(|line| format!(" ({:?})", plain(line, 200)));
+                return Err(failed(format!(
+                    "the agent ended before its first line{}",
+                    said.unwrap_or_default()
+                )));
             }
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
         }
@@ -211,8 +252,16 @@ fn event_of(message: FromAgent, at_ns: u64, shared: &Shared, greeted: bool) -> R
         _ if !greeted => Err(failed("the agent did not begin with a hello".to_owned())),
         FromAgent::Pong { seq, received, sent } => {
             let ping = locked(&shared.pings).answered(seq);
-            let (sent_ns, queued) = ping.ok_or_else(|| failed(format!("the agent answered ping {seq}, which was never sent")))?;
-            Ok(LinkEvent::Pong { seq, sent_ns, agent_received_ns: received, agent_sent_ns: sent, received_ns: at_ns, queued })
+            let (sent_ns, queued) =
+                ping.ok_or_else(|| failed(format!("the agent answered ping {seq}, which was never sent")))?;
+            Ok(LinkEvent::Pong {
+                seq,
+                sent_ns,
+                agent_received_ns: received,
+                agent_sent_ns: sent,
+                received_ns: at_ns,
+                queued,
+            })
         }
         message => Ok(LinkEvent::Message { message, at_ns }),
     }
@@ -287,7 +336,9 @@ async fn write_all(
                 Err(mpsc::error::TryRecvError::Empty) => break,
                 // An agent that reads no more must not hold up the end.
                 Err(mpsc::error::TryRecvError::Disconnected) => {
-                    return timeout(FLUSH, flush(input, &mut waiting, shared)).await.unwrap_or(Ok(()));
+                    return timeout(FLUSH, flush(input, &mut waiting, shared))
+                        .await
+                        .unwrap_or(Ok(()));
                 }
             }
         }
@@ -352,8 +403,16 @@ fn failed(why: String) -> End {
 
 fn with_words(why: String, words: &[u8]) -> String {
     let text = String::from_utf8_lossy(words);
-    let lines: Vec<String> = text.lines().map(|line| plain(line, WORDS_KEPT)).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { why } else { format!("{why}; it said last: {}", lines.join(" | ")) }
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| plain(line, WORDS_KEPT))
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.is_empty() {
+        why
+    } else {
+        format!("{why}; it said last: {}", lines.join(" | "))
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -22,11 +22,23 @@ impl Fake {
         let (errors, near_err) = duplex(64 * 1024);
         let stream = Stream::bare(Box::new(near_in), Box::new(near_out), Box::new(near_err));
         let (handle, events) = Link::start_with(stream, NONCE, limits);
-        (Self { input, output, errors, inbox: Inbox::default() }, handle, events)
+        (
+            Self {
+                input,
+                output,
+                errors,
+                inbox: Inbox::default(),
+            },
+            handle,
+            events,
+        )
     }
 
     async fn greet(&mut self) {
-        self.output.write_all(format!("motd\n{MAGIC}other\n{MAGIC}{NONCE}\n").as_bytes()).await.unwrap();
+        self.output
+            .write_all(format!("motd\n{MAGIC}other\n{MAGIC}{NONCE}\n").as_bytes())
+            .await
+            .unwrap();
         self.say(&FromAgent::Hello(Box::new(hello(BUILD_ID)))).await;
     }
 
@@ -52,11 +64,22 @@ impl Fake {
 }
 
 fn hello(build: &str) -> Hello {
-    Hello { build: build.to_owned(), pid: 1, cores: 2, memory: 0, files: 1024, ports: (1, 2), addresses: vec![] }
+    Hello {
+        build: build.to_owned(),
+        pid: 1,
+        cores: 2,
+        memory: 0,
+        files: 1024,
+        ports: (1, 2),
+        addresses: vec![],
+    }
 }
 
 fn quick() -> LinkLimits {
-    LinkLimits { hello: Duration::from_millis(300), silence: Duration::from_millis(300) }
+    LinkLimits {
+        hello: Duration::from_millis(300),
+        silence: Duration::from_millis(300),
+    }
 }
 
 async fn reason(events: &mut mpsc::Receiver<LinkEvent>) -> String {
@@ -75,16 +98,37 @@ async fn a_conversation() {
     fake.greet().await;
     assert!(matches!(events.recv().await, Some(LinkEvent::Hello(hello)) if hello.cores == 2));
     assert_eq!(fake.hears().await, ToAgent::Ping { seq: 7 });
-    fake.say(&FromAgent::Pong { seq: 7, received: 100, sent: 200 }).await;
-    let Some(LinkEvent::Pong { seq: 7, sent_ns, agent_received_ns: 100, agent_sent_ns: 200, received_ns, queued: false }) = events.recv().await
+    fake.say(&FromAgent::Pong {
+        seq: 7,
+        received: 100,
+        sent: 200,
+    })
+    .await;
+    let Some(LinkEvent::Pong {
+        seq: 7,
+        sent_ns,
+        agent_received_ns: 100,
+        agent_sent_ns: 200,
+        received_ns,
+        queued: false,
+    }) = events.recv().await
     else {
         panic!("no pong, or a queued one")
     };
     assert!(sent_ns > 0 && sent_ns < received_ns);
     handle.send(ToAgent::Drain).unwrap();
     assert_eq!(fake.hears().await, ToAgent::Drain);
-    fake.say(&FromAgent::Refused { reason: "full".repeat(30_000) }).await;
-    assert!(matches!(events.recv().await, Some(LinkEvent::Message { message: FromAgent::Refused { .. }, .. })));
+    fake.say(&FromAgent::Refused {
+        reason: "full".repeat(30_000),
+    })
+    .await;
+    assert!(matches!(
+        events.recv().await,
+        Some(LinkEvent::Message {
+            message: FromAgent::Refused { .. },
+            ..
+        })
+    ));
     handle.send(ToAgent::Bye).unwrap();
     tokio::spawn(handle.close());
     assert_eq!(fake.hears().await, ToAgent::Bye);
@@ -105,8 +149,15 @@ async fn a_ping_behind_another_frame_is_marked_until_an_answer_shows_that_it_was
     for seq in 1..=2 {
         handle.ping(seq).unwrap();
         assert_eq!(fake.hears().await, ToAgent::Ping { seq });
-        fake.say(&FromAgent::Pong { seq, received: 0, sent: 0 }).await;
-        let Some(LinkEvent::Pong { queued, .. }) = events.recv().await else { panic!("no pong") };
+        fake.say(&FromAgent::Pong {
+            seq,
+            received: 0,
+            sent: 0,
+        })
+        .await;
+        let Some(LinkEvent::Pong { queued, .. }) = events.recv().await else {
+            panic!("no pong")
+        };
         marks.push(queued);
     }
     assert_eq!(marks, [true, false]);
@@ -116,7 +167,10 @@ async fn a_ping_behind_another_frame_is_marked_until_an_answer_shows_that_it_was
 async fn nothing_is_written_before_the_hello() {
     let (mut fake, handle, _events) = Fake::linked(LinkLimits::default());
     handle.send(ToAgent::Drain).unwrap();
-    fake.output.write_all(format!("{MAGIC}{NONCE}\n").as_bytes()).await.unwrap();
+    fake.output
+        .write_all(format!("{MAGIC}{NONCE}\n").as_bytes())
+        .await
+        .unwrap();
     let mut byte = [0u8];
     let read = tokio::time::timeout(Duration::from_millis(100), fake.input.read(&mut byte)).await;
     assert!(read.is_err(), "a byte came: {read:?}");
@@ -125,23 +179,48 @@ async fn nothing_is_written_before_the_hello() {
 #[tokio::test]
 async fn every_break_of_the_rules_ends_the_link_with_a_reason() {
     let cases: [(&str, FromAgent, &str); 4] = [
-        ("build", FromAgent::Hello(Box::new(hello("0123"))), "another build (0123)"),
-        ("first", FromAgent::Trace { at_us: 0, line: String::new() }, "did not begin with a hello"),
+        (
+            "build",
+            FromAgent::Hello(Box::new(hello("0123"))),
+            "another build (0123)",
+        ),
+        (
+            "first",
+            FromAgent::Trace {
+                at_us: 0,
+                line: String::new(),
+            },
+            "did not begin with a hello",
+        ),
         ("twice", FromAgent::Hello(Box::new(hello(BUILD_ID))), "hello twice"),
-        ("pong", FromAgent::Pong { seq: 9, received: 0, sent: 0 }, "ping 9, which was never sent"),
+        (
+            "pong",
+            FromAgent::Pong {
+                seq: 9,
+                received: 0,
+                sent: 0,
+            },
+            "ping 9, which was never sent",
+        ),
     ];
     for (case, message, why) in cases {
         let (mut fake, _handle, mut events) = Fake::linked(LinkLimits::default());
         if matches!(case, "twice" | "pong") {
             fake.greet().await;
         } else {
-            fake.output.write_all(format!("{MAGIC}{NONCE}\n").as_bytes()).await.unwrap();
+            fake.output
+                .write_all(format!("{MAGIC}{NONCE}\n").as_bytes())
+                .await
+                .unwrap();
         }
         fake.errors.write_all(b"thread panicked\nbecause\n").await.unwrap();
         fake.say(&message).await;
         drop(fake);
         let said = reason(&mut events).await;
-        assert!(said.contains(why) && said.ends_with("it said last: thread panicked | because"), "{case}: {said}");
+        assert!(
+            said.contains(why) && said.ends_with("it said last: thread panicked | because"),
+            "{case}: {said}"
+        );
     }
     let (mut fake, _handle, mut events) = Fake::linked(LinkLimits::default());
     fake.greet().await;
@@ -164,9 +243,7 @@ async fn an_agent_that_never_speaks_or_leaves_is_told() {
     drop(fake);
     assert!(reason(&mut events).await.contains("the agent ended"));
     let (mut fake, _handle, mut events) = Fake::linked(LinkLimits::default());
-    let noise = tokio::spawn(async move {
-        while fake.output.write_all(&[b'x'; 4096]).await.is_ok() {}
-    });
+    let noise = tokio::spawn(async move { while fake.output.write_all(&[b'x'; 4096]).await.is_ok() {} });
     assert!(reason(&mut events).await.contains("too much output"));
     noise.await.unwrap();
 }

@@ -23,7 +23,9 @@ pub enum LocalError {
     #[error("the agent inside this program cannot be unpacked: {0}: build swarm again")]
     Unpack(std::io::Error),
     /// No place from which programs may run.
-    #[error("this machine has no place to run the agent from: {0}: set TMPDIR to a folder that is not full and not mounted noexec")]
+    #[error(
+        "this machine has no place to run the agent from: {0}: set TMPDIR to a folder that is not full and not mounted noexec"
+    )]
     NoPlace(String),
     /// It was unpacked and cannot be started.
     #[error("cannot start an agent on this machine: {0}")]
@@ -72,7 +74,10 @@ impl Local {
             };
             match runs {
                 Ok(place) => return Ok(Self { place }),
-                Err(error) => tried.push(format!("{}: {error}", folder.map_or("memory".into(), |folder| folder.display().to_string()))),
+                Err(error) => tried.push(format!(
+                    "{}: {error}",
+                    folder.map_or("memory".into(), |folder| folder.display().to_string())
+                )),
             }
         }
         Err(LocalError::NoPlace(tried.join("; ")))
@@ -81,13 +86,26 @@ impl Local {
     /// Starts one agent.
     pub fn spawn(&self, nonce: &str) -> Result<Stream, LocalError> {
         let mut command = Command::new(self.place.program());
-        command.arg0("swarm-agent").arg(nonce).process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg0("swarm-agent")
+            .arg(nonce)
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(LocalError::Spawn)?;
-        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
             return Err(LocalError::Spawn(std::io::Error::other("its streams are missing")));
         };
-        Ok(Stream { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), held: Held::Child(Box::new(child)) })
+        Ok(Stream {
+            input: Box::new(input),
+            output: Box::new(output),
+            errors: Box::new(errors),
+            held: Held::Child(Box::new(child)),
+        })
     }
 }
 
@@ -98,7 +116,10 @@ fn in_memory(raw: &[u8]) -> std::io::Result<File> {
 }
 
 fn in_folder(parent: &Path, raw: &[u8]) -> std::io::Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("swarm-agent-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir_in(parent)?;
+    let folder = tempfile::Builder::new()
+        .prefix("swarm-agent-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(parent)?;
     let file = folder.path().join("swarm-agent");
     std::fs::write(&file, raw)?;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
@@ -108,7 +129,11 @@ fn in_folder(parent: &Path, raw: &[u8]) -> std::io::Result<TempDir> {
 /// Starts it with its input at the end, and ends it at once: the kernel's answer to the start is what counts.
 async fn is_executable(place: &Place) -> std::io::Result<()> {
     let mut command = Command::new(place.program());
-    command.arg("probe").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg("probe")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut child = command.kill_on_drop(true).spawn()?;
     // Whatever it did with an empty input, it ran.
     child.kill().await.ok();
@@ -119,7 +144,11 @@ fn folders() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let fixed = ["/var/tmp", "/dev/shm"].map(PathBuf::from);
-    let mut folders: Vec<PathBuf> = [Some(std::env::temp_dir()), runtime, home].into_iter().flatten().chain(fixed).collect();
+    let mut folders: Vec<PathBuf> = [Some(std::env::temp_dir()), runtime, home]
+        .into_iter()
+        .flatten()
+        .chain(fixed)
+        .collect();
     folders.retain(|folder| folder.is_absolute());
     folders.dedup();
     folders
@@ -154,6 +183,9 @@ mod tests {
         let program = Place::Folder(in_folder(folder.path(), b"#!/bin/sh\n").unwrap());
         is_executable(&program).await.unwrap();
         std::fs::set_permissions(program.program(), std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(is_executable(&program).await.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            is_executable(&program).await.unwrap_err().kind(),
+            std::io::ErrorKind::PermissionDenied
+        );
     }
 }

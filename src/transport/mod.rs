@@ -10,8 +10,8 @@ pub mod stream;
 
 use crate::fleet::host::Host;
 pub use local::{Local, LocalError};
-pub(crate) use ssh_failure::plain;
 pub use ssh::{Ssh, SshError};
+pub(crate) use ssh_failure::plain;
 pub use stream::Stream;
 
 /// A way to a host, opened once a run.

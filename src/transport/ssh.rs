@@ -101,7 +101,9 @@ pub enum SshError {
         host: String,
     },
     /// No answer.
-    #[error("host {host}: not reached ({said}): is it up, and does its firewall or security group let port 22 through?")]
+    #[error(
+        "host {host}: not reached ({said}): is it up, and does its firewall or security group let port 22 through?"
+    )]
     Unreachable {
         /// Host.
         host: String,
@@ -119,7 +121,9 @@ pub enum SshError {
         words: String,
     },
     /// Logged in, but no process could be started.
-    #[error("host {host}: logged in, but no command can be run there ({said}): is the account allowed to (ForceCommand, MaxSessions)?")]
+    #[error(
+        "host {host}: logged in, but no command can be run there ({said}): is the account allowed to (ForceCommand, MaxSessions)?"
+    )]
     Channel {
         /// Host.
         host: String,
@@ -141,8 +145,8 @@ pub enum SshError {
 /// The SSH side of one run.
 #[derive(Debug)]
 pub struct Ssh {
-    /// Control sockets and the config; gone with the run.
-    folder: TempDir,
+    /// Control sockets and the config; gone with the last stream.
+    folder: Arc<TempDir>,
     config: PathBuf,
     known_hosts: KnownHosts,
     whole: Duration,
@@ -153,29 +157,55 @@ pub struct Ssh {
 impl Ssh {
     /// Writes the run's config and makes its control folder. Nothing is connected yet.
     pub async fn new(options: &SshOptions) -> Result<Self, SshError> {
-        let version = tokio::process::Command::new("ssh").arg("-V").output().await.map_err(SshError::NoClient)?;
+        let version = tokio::process::Command::new("ssh")
+            .arg("-V")
+            .output()
+            .await
+            .map_err(SshError::NoClient)?;
         let reorders = ssh_config::knows_reordering(&String::from_utf8_lossy(&version.stderr));
         let text = ssh_config::text(options, reorders)?;
-        let folder = control_folder()?;
+        let folder = new_control_folder()?;
         let config = folder.path().join("config");
-        std::fs::write(&config, text).map_err(|source| SshError::Folder { folder: folder.path().to_owned(), source })?;
-        let connect = if options.connect_timeout_s == 0 { CONNECT_TIMEOUT_S } else { options.connect_timeout_s };
+        std::fs::write(&config, text).map_err(|source| SshError::Folder {
+            folder: folder.path().to_owned(),
+            source,
+        })?;
+        let connect = if options.connect_timeout_s == 0 {
+            CONNECT_TIMEOUT_S
+        } else {
+            options.connect_timeout_s
+        };
         Ok(Self {
-            folder,
+            folder: Arc::new(folder),
             config,
-            known_hosts: if options.accept_new_host_keys { KnownHosts::Add } else { KnownHosts::Strict },
+            known_hosts: if options.accept_new_host_keys {
+                KnownHosts::Add
+            } else {
+                KnownHosts::Strict
+            },
             whole: Duration::from_secs(u64::from(connect)) + LOGIN,
             at_once: Semaphore::new(AT_ONCE),
             per_address: Mutex::default(),
         })
     }
 
+    /// Where the control sockets are, while this run lasts.
+    pub fn control_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Connects and starts a POSIX shell that reads its script from the stream, whatever the login shell is.
     pub async fn shell(&self, host: &Host) -> Result<Stream, SshError> {
         let session = Arc::new(self.connect(host).await?);
-        let cannot = |said: String| SshError::Channel { host: host.name.clone(), said };
+        let cannot = |said: String| SshError::Channel {
+            host: host.name.clone(),
+            said,
+        };
         let mut command = session.arc_raw_command("exec /bin/sh -s");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let spawned = timeout(CHANNEL, command.spawn()).await;
         let spawned = spawned.map_err(|_| cannot(format!("no answer within {} s", CHANNEL.as_secs())))?;
         let mut child = spawned.map_err(|error| cannot(chain(&error)))?;
@@ -183,7 +213,12 @@ impl Ssh {
         let (Some(input), Some(output), Some(errors)) = streams else {
             return Err(cannot("its streams are missing".to_owned()));
         };
-        Ok(Stream { input: Box::new(input), output: Box::new(output), errors: Box::new(errors), held: Held::Session(Box::new(child)) })
+        Ok(Stream {
+            input: Box::new(input),
+            output: Box::new(output),
+            errors: Box::new(errors),
+            held: Held::Session(Box::new(child), Arc::clone(&self.folder)),
+        })
     }
 
     /// One connection, tried again while the other side has too many being opened.
@@ -206,12 +241,19 @@ impl Ssh {
             let permits = (per_address.acquire().await, self.at_once.acquire().await);
             let outcome = timeout(self.whole, builder.connect_mux(&host.address)).await;
             drop(permits);
-            let slow = || SshError::Slow { host: host.name.clone(), after_s: self.whole.as_secs(), words: host.ssh_words() };
+            let slow = || SshError::Slow {
+                host: host.name.clone(),
+                after_s: self.whole.as_secs(),
+                words: host.ssh_words(),
+            };
             let error = match outcome.map_err(|_| slow())? {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
-            let log = error.source().map(ToString::to_string).unwrap_or_else(|| error.to_string());
+            let log = error
+                .source()
+                .map(ToString::to_string)
+                .unwrap_or_else(|| error.to_string());
             if tried == TRIES || !is_passing(&log) {
                 return Err(told(host, &log));
             }
@@ -222,7 +264,11 @@ impl Ssh {
 
     fn bound_of(&self, address: &str) -> Arc<Semaphore> {
         let mut bounds = self.per_address.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(bounds.entry(address.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS))))
+        Arc::clone(
+            bounds
+                .entry(address.to_owned())
+                .or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS))),
+        )
     }
 }
 
@@ -239,14 +285,21 @@ fn chance() -> u64 {
 }
 
 /// A folder for control sockets: ours alone, and with a path short enough for a socket.
-fn control_folder() -> Result<TempDir, SshError> {
+fn new_control_folder() -> Result<TempDir, SshError> {
     let own = |parent: &Path| {
-        tempfile::Builder::new().prefix("swarm-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir_in(parent)
+        tempfile::Builder::new()
+            .prefix("swarm-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir_in(parent)
     };
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let places = [runtime, Some(std::env::temp_dir()), Some(PathBuf::from("/tmp"))];
     let mut failure = None;
-    for place in places.into_iter().flatten().filter(|place| place.is_absolute() && place.as_os_str().len() + 13 <= FOLDER_LIMIT) {
+    for place in places
+        .into_iter()
+        .flatten()
+        .filter(|place| place.is_absolute() && place.as_os_str().len() + 13 <= FOLDER_LIMIT)
+    {
         match own(&place) {
             Ok(folder) => return Ok(folder),
             Err(source) => failure = Some(SshError::Folder { folder: place, source }),

@@ -47,8 +47,16 @@ pub enum SshConfigError {
 
 /// The config's text. `curve25519` says whether the client knows how to reorder key exchanges (OpenSSH 8.0 and later).
 pub fn text(options: &SshOptions, curve25519: bool) -> Result<String, SshConfigError> {
-    let timeout = if options.connect_timeout_s == 0 { CONNECT_TIMEOUT_S } else { options.connect_timeout_s };
-    let checking = if options.accept_new_host_keys { "accept-new" } else { "yes" };
+    let timeout = if options.connect_timeout_s == 0 {
+        CONNECT_TIMEOUT_S
+    } else {
+        options.connect_timeout_s
+    };
+    let checking = if options.accept_new_host_keys {
+        "accept-new"
+    } else {
+        "yes"
+    };
     // Jump hosts are reached by another ssh with this same config: hence the two that the openssh crate sets as well.
     let mut text = format!(
         "# Written by swarm for one run.\n\
@@ -77,7 +85,10 @@ pub fn text(options: &SshOptions, curve25519: bool) -> Result<String, SshConfigE
         // because ssh refuses to include a file that others may write, while it takes one given by -F.
         Some(file) => {
             let theirs = std::fs::read_to_string(file);
-            text.push_str(&theirs.map_err(|source| SshConfigError::Config { file: file.clone(), source })?);
+            text.push_str(&theirs.map_err(|source| SshConfigError::Config {
+                file: file.clone(),
+                source,
+            })?);
         }
         None => text.push_str("Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"),
     }
@@ -90,18 +101,28 @@ pub fn text(options: &SshOptions, curve25519: bool) -> Result<String, SshConfigE
 }
 
 fn identity_line(identity: &Path) -> Result<String, SshConfigError> {
-    let unusable = |source| SshConfigError::Identity { file: identity.to_owned(), source };
+    let unusable = |source| SshConfigError::Identity {
+        file: identity.to_owned(),
+        source,
+    };
     std::fs::metadata(identity).map_err(unusable)?;
     let absolute = std::path::absolute(identity).map_err(unusable)?;
-    let name = absolute.to_str().filter(|name| !name.contains(['"', '\'', '\\']) && !name.contains(char::is_control));
+    let name = absolute
+        .to_str()
+        .filter(|name| !name.contains(['"', '\'', '\\']) && !name.contains(char::is_control));
     let name = name.ok_or_else(|| SshConfigError::IdentityName(identity.to_owned()))?;
     Ok(format!("IdentityFile \"{}\"\n", name.replace('%', "%%")))
 }
 
 /// Whether a client of this `ssh -V` text can reorder key exchanges with `^`.
 pub fn knows_reordering(version: &str) -> bool {
-    let number = version.split_once("OpenSSH_").map(|(_, after)| after.split(|c: char| !c.is_ascii_digit()).next());
-    number.flatten().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 8)
+    let number = version
+        .split_once("OpenSSH_")
+        .map(|(_, after)| after.split(|c: char| !c.is_ascii_digit()).next());
+    number
+        .flatten()
+        .and_then(|major| major.parse::<u32>().ok())
+        .is_some_and(|major| major >= 8)
 }
 
 #[cfg(test)]
@@ -112,7 +133,13 @@ mod tests {
     fn our_options_come_first_and_the_key_exchange_last() {
         let text = text(&SshOptions::default(), true).unwrap();
         let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is missing"));
-        for ours in ["RemoteCommand none", "RequestTTY no", "ClearAllForwardings yes", "ForwardAgent no", "PermitLocalCommand no"] {
+        for ours in [
+            "RemoteCommand none",
+            "RequestTTY no",
+            "ClearAllForwardings yes",
+            "ForwardAgent no",
+            "PermitLocalCommand no",
+        ] {
             assert!(at(ours) < at("Include ~/.ssh/config"), "{ours}");
         }
         assert!(at("Include ~/.ssh/config") < at("Include /etc/ssh/ssh_config"));
@@ -125,7 +152,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         std::fs::write(&file, "Host a\nHostName b").unwrap();
-        let options = SshOptions { config: Some(file), accept_new_host_keys: true, ..SshOptions::default() };
+        let options = SshOptions {
+            config: Some(file),
+            accept_new_host_keys: true,
+            ..SshOptions::default()
+        };
         let text = text(&options, false).unwrap();
         assert!(text.ends_with("Host a\nHostName b") && !text.contains("Include"));
         assert!(text.contains("StrictHostKeyChecking accept-new\n"));
@@ -137,11 +168,20 @@ mod tests {
         let named = |name: &str| {
             let file = folder.path().join(name);
             std::fs::write(&file, "").unwrap();
-            text(&SshOptions { identities: vec![file], ..SshOptions::default() }, false)
+            text(
+                &SshOptions {
+                    identities: vec![file],
+                    ..SshOptions::default()
+                },
+                false,
+            )
         };
         assert!(named("a 100%").unwrap().contains("a 100%%\"\n"));
         assert!(matches!(named("a\"b"), Err(SshConfigError::IdentityName(_))));
-        let missing = SshOptions { identities: vec![folder.path().join("none")], ..SshOptions::default() };
+        let missing = SshOptions {
+            identities: vec![folder.path().join("none")],
+            ..SshOptions::default()
+        };
         assert!(matches!(text(&missing, false), Err(SshConfigError::Identity { .. })));
     }
 

@@ -3,6 +3,7 @@
 use openssh::{Child as RemoteChild, Session};
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -33,8 +34,8 @@ pub enum Held {
     Nothing,
     /// A child process of ours, killed when dropped.
     Child(Box<Child>),
-    /// The connection to a host, which this stream has for itself, and the process on it.
-    Session(Box<RemoteChild<Arc<Session>>>),
+    /// The connection to a host, which this stream has for itself, and the process on it; its socket's folder.
+    Session(Box<RemoteChild<Arc<Session>>>, Arc<TempDir>),
 }
 
 impl std::fmt::Debug for Stream {
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Stream {
         let held = match &self.held {
             Held::Nothing => "nothing",
             Held::Child(_) => "child",
-            Held::Session(_) => "session",
+            Held::Session(..) => "session",
         };
         f.debug_struct("Stream").field("held", &held).finish_non_exhaustive()
     }
@@ -51,7 +52,12 @@ impl std::fmt::Debug for Stream {
 impl Stream {
     /// Streams with nothing behind them: for tests.
     pub fn bare(input: Input, output: Output, errors: Output) -> Self {
-        Self { input, output, errors, held: Held::Nothing }
+        Self {
+            input,
+            output,
+            errors,
+            held: Held::Nothing,
+        }
     }
 
     /// Puts bytes that were read already before the output.
@@ -64,10 +70,20 @@ impl Stream {
 
     /// Ends the input, waits a moment for the process to leave, then ends what is held, by force if it must be.
     pub async fn close(self) {
-        let Self { input, mut output, mut errors, held } = self;
+        let Self {
+            input,
+            mut output,
+            mut errors,
+            held,
+        } = self;
         drop(input);
         let mut sink = (tokio::io::sink(), tokio::io::sink());
-        let drained = async { tokio::join!(tokio::io::copy(&mut output, &mut sink.0), tokio::io::copy(&mut errors, &mut sink.1)) };
+        let drained = async {
+            tokio::join!(
+                tokio::io::copy(&mut output, &mut sink.0),
+                tokio::io::copy(&mut errors, &mut sink.1)
+            )
+        };
         // Either it left, or it is left: both are the end here.
         timeout(FAREWELL, drained).await.ok();
         held.end().await;
@@ -85,7 +101,7 @@ impl Held {
                     child.kill().await.ok();
                 }
             }
-            Self::Session(child) => {
+            Self::Session(child, _folder) => {
                 let session = child.session();
                 // Gives up the channel; the process itself ends because its input did.
                 child.disconnect().await.ok();
