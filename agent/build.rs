@@ -1,6 +1,9 @@
 //! Names this build of the agent: a hash over its sources, the same constant in the agent and in the controller that
 //! links `wire`, so that a foreign agent is refused at hello.
 
+// a build script speaks to cargo on stdout
+#![allow(clippy::disallowed_macros)]
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -12,7 +15,9 @@ fn main() {
     let mut hasher = DefaultHasher::new();
     for file in &files {
         file.to_string_lossy().hash(&mut hasher);
-        std::fs::read(file).expect("a source file of this crate can be read").hash(&mut hasher);
+        std::fs::read(file)
+            .expect("a source file of this crate can be read")
+            .hash(&mut hasher);
     }
     println!("cargo:rustc-env=SWARM_BUILD_ID={:016x}", hasher.finish());
     println!("cargo:rerun-if-changed=src");
