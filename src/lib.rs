@@ -1,11 +1,21 @@
 //! swarm's controller.
 
 pub mod agent_binary;
+pub mod balancer;
+pub mod cli;
 pub mod clock;
 pub mod conduct;
+pub mod consent;
+pub mod demo;
 pub mod deploy;
+pub mod error;
 pub mod fleet;
 pub mod link;
+pub mod merge;
 pub mod plan;
 pub mod requirement;
+pub mod secret;
+pub mod signal;
+pub mod source;
+pub mod split;
 pub mod transport;

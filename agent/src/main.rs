@@ -1,2 +1,15 @@
-//! agent
-fn main() {}
+//! The agent's process: one thread for the link, what it prints and how it ends. No logic.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let nonce = std::env::args().nth(1).unwrap_or_default();
+    match swarm_agent::serve(&nonce) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // the link carries it to the controller as the agent's last words
+            eprintln!("swarm-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

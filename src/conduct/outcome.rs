@@ -1,10 +1,11 @@
 //! What a run came to, host by host, before anything is merged. Plain values: made by `conduct`, read by `merge`.
 
+use super::plausible;
 use crate::plan::Plan;
 use std::collections::BTreeMap;
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::message::{Armed, Hello};
-use swarm_agent::wire::report::{Counts, Interval, Latency, Report};
+use swarm_agent::wire::report::{Counts, Interval, Latency, Report, Tally};
 use swarm_agent::wire::share::Share;
 
 /// What the run came to.
@@ -108,6 +109,11 @@ pub struct Progress {
 /// One second of one host, for the timeline.
 #[derive(Debug, Clone)]
 pub struct Point {
+    /// Sequence number of the interval.
+    pub seq: u32,
+    /// Whether counters and distributions agreed at this cut: ok hits, failed hits and answers each have a sample,
+    /// and every distribution of it counts what its buckets hold. It locates a fault that `merge` has proven.
+    pub even: bool,
     /// End of the interval, us since the start instant.
     pub at_us: u64,
     /// Hits answered in it.
@@ -126,18 +132,36 @@ pub struct Point {
 
 impl Progress {
     /// Folds one interval in. A wrong sequence number is remembered and its numbers are still taken.
+    ///
+    /// An interval whose numbers cannot be true ([`plausible`]) is not taken and counts as missing.
     pub fn fold(&mut self, interval: Interval) {
+        if !plausible::interval(&interval) {
+            self.broken_at.get_or_insert(self.intervals);
+            return;
+        }
         if interval.seq != self.intervals && self.broken_at.is_none() {
             self.broken_at = Some(self.intervals.min(interval.seq));
         }
         self.intervals = interval.seq.saturating_add(1);
         let before = &self.counts.tally;
         let now = &interval.counts.tally;
-        let main = [Latency::Request, Latency::Service, Latency::Message, Latency::Ack, Latency::Handshake]
-            .into_iter()
-            .find_map(|name| interval.latency.iter().find(|(n, h)| *n == name && h.count > 0))
-            .map(|(_, histogram)| histogram.clone());
+        let main = [
+            Latency::Request,
+            Latency::Service,
+            Latency::Message,
+            Latency::Ack,
+            Latency::Handshake,
+        ]
+        .into_iter()
+        .find_map(|name| interval.latency.iter().find(|(n, h)| *n == name && h.count > 0))
+        .map(|(_, histogram)| histogram.clone());
+        for (name, histogram) in &interval.latency {
+            self.latency.entry(*name).or_default().add(histogram);
+        }
+        let even = self.even(now) && interval.latency.iter().all(|(_, h)| h.count == h.bucket_total());
         self.points.push(Point {
+            seq: interval.seq,
+            even,
             at_us: interval.at_us,
             requests: (now.ok + now.failed).saturating_sub(before.ok + before.failed),
             errors: (now.failed + now.connections.failed + now.connections.dropped)
@@ -147,10 +171,15 @@ impl Progress {
             messages: now.messages.sent.saturating_sub(before.messages.sent),
             latency: main.unwrap_or_default(),
         });
-        for (name, histogram) in &interval.latency {
-            self.latency.entry(*name).or_default().add(histogram);
-        }
         self.until_us = interval.at_us;
         self.counts = interval.counts;
+    }
+
+    /// Whether every counted end of a hit has its sample so far.
+    fn even(&self, now: &Tally) -> bool {
+        let samples = |name| self.latency.get(&name).map_or(0, |h| h.count);
+        samples(Latency::Service) == now.ok
+            && samples(Latency::RequestFailed) == now.failed
+            && samples(Latency::Message) + samples(Latency::Ack) == now.messages.acked
     }
 }

@@ -79,7 +79,12 @@ pub struct Fault {
 impl Fault {
     /// A failure without status or body.
     pub fn new(kind: FaultKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), status: None, excerpt: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            status: None,
+            excerpt: Vec::new(),
+        }
     }
 
     /// The same with what the server said, cut to 512 bytes.

@@ -71,7 +71,11 @@ impl Histogram {
         if other.count == 0 && other.buckets.is_empty() {
             return;
         }
-        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.min = if self.count == 0 {
+            other.min
+        } else {
+            self.min.min(other.min)
+        };
         self.max = self.max.max(other.max);
         self.count += other.count;
         self.saturated += other.saturated;
@@ -142,7 +146,10 @@ mod tests {
     fn the_layout_is_hdrhistograms() {
         let reference = hdrhistogram::Histogram::<u64>::new_with_bounds(1, HIGHEST_US, DIGITS).unwrap();
         assert_eq!(reference.distinct_values(), BUCKETS);
-        for value in (0..5000).chain((1..22).flat_map(|k| [(2048u64 << k) - 1, 2048 << k, (2048 << k) + 1])).filter(|v| *v <= HIGHEST_US) {
+        for value in (0..5000)
+            .chain((1..22).flat_map(|k| [(2048u64 << k) - 1, 2048 << k, (2048 << k) + 1]))
+            .filter(|v| *v <= HIGHEST_US)
+        {
             let index = bucket_of(value);
             assert_eq!(lowest_of(index), reference.lowest_equivalent(value), "{value}");
             assert_eq!(highest_of(index), reference.highest_equivalent(value), "{value}");

@@ -75,8 +75,8 @@ pub struct Hello {
     pub files: u64,
     /// First and last ephemeral port.
     pub ports: (u16, u16),
-    /// Addresses of the host's interfaces; the loopback network stands for all of 127.0.0.0/8.
-    pub addresses: Vec<IpAddr>,
+    /// Interfaces that are up and their addresses; a loopback address stands for all of 127.0.0.0/8.
+    pub interfaces: Vec<(String, IpAddr)>,
 }
 
 /// What the agent found out while getting ready.

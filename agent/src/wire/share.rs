@@ -56,7 +56,10 @@ impl Deal {
         let slots = u64::from(self.slots);
         let full = whole / slots;
         let rest = whole % slots;
-        self.mine.iter().map(|slot| full + u64::from(u64::from(*slot) < rest)).sum()
+        self.mine
+            .iter()
+            .map(|slot| full + u64::from(u64::from(*slot) < rest))
+            .sum()
     }
 
     /// The k-th number of this host, k from 0.
@@ -208,7 +211,15 @@ pub enum BackendFrom {
 }
 
 /// Response headers that usually name the backend, in order of preference.
-pub const USUAL_HEADERS: &[&str] = &["x-backend", "x-backend-server", "x-served-by", "x-server", "x-upstream", "x-server-id", "x-instance-id"];
+pub const USUAL_HEADERS: &[&str] = &[
+    "x-backend",
+    "x-backend-server",
+    "x-served-by",
+    "x-server",
+    "x-upstream",
+    "x-server-id",
+    "x-instance-id",
+];
 /// Cookies that usually name the backend. `AWSALB` is not among them: its value changes with every answer.
 pub const USUAL_COOKIES: &[&str] = &["SERVERID", "SRV", "SRVNAME", "BACKEND", "ROUTEID"];
 

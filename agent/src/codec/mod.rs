@@ -1,0 +1,9 @@
+//! Pure protocol codecs: bytes in, values out. No sockets, no clocks.
+
+pub mod backend;
+pub mod cookie;
+pub mod engineio;
+pub mod http1;
+pub mod session;
+pub mod socketio;
+pub mod websocket;

@@ -1,0 +1,245 @@
+//! Socket.IO protocol 5: the packets inside Engine.IO messages. Attachments of binary packets are counted and skipped.
+//! Never here: sockets, clocks, JSON beyond what the protocol itself looks at.
+
+use serde::de::Deserialize;
+
+/// What a packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A namespace is entered.
+    Connect,
+    /// A namespace is left.
+    Disconnect,
+    /// An event.
+    Event,
+    /// An acknowledgement.
+    Ack,
+    /// A namespace refuses.
+    ConnectError,
+    /// An event with attachments.
+    BinaryEvent,
+    /// An acknowledgement with attachments.
+    BinaryAck,
+}
+
+/// One packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Namespace, `/` when it names none.
+    pub namespace: &'a str,
+    /// Acknowledgement id.
+    pub id: Option<u64>,
+    /// Binary packets that follow.
+    pub attachments: u32,
+    /// JSON text, or empty.
+    pub body: &'a str,
+}
+
+/// Reads the text of an Engine.IO message.
+pub fn parse(text: &str) -> Option<Packet<'_>> {
+    let mut characters = text.chars();
+    let kind = match characters.next()? {
+        '0' => Kind::Connect,
+        '1' => Kind::Disconnect,
+        '2' => Kind::Event,
+        '3' => Kind::Ack,
+        '4' => Kind::ConnectError,
+        '5' => Kind::BinaryEvent,
+        '6' => Kind::BinaryAck,
+        _ => return None,
+    };
+    let mut rest = characters.as_str();
+    let mut attachments = 0;
+    if matches!(kind, Kind::BinaryEvent | Kind::BinaryAck) {
+        let (count, after) = rest.split_once('-')?;
+        attachments = number(count)?.try_into().ok()?;
+        rest = after;
+    }
+    let mut namespace = "/";
+    if rest.starts_with('/') {
+        (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
+    }
+    // a query of the namespace, as older servers echo it, is no part of its name
+    namespace = namespace.split_once('?').map_or(namespace, |(name, _)| name);
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let id = if digits > 0 {
+        Some(number(&rest[..digits])?)
+    } else {
+        None
+    };
+    let body = &rest[digits..];
+    let whole = match kind {
+        Kind::Event | Kind::BinaryEvent => body.starts_with('['),
+        Kind::Ack | Kind::BinaryAck => id.is_some() && body.starts_with('['),
+        Kind::Connect | Kind::ConnectError | Kind::Disconnect => id.is_none(),
+    };
+    whole.then_some(Packet {
+        kind,
+        namespace,
+        id,
+        attachments,
+        body,
+    })
+}
+
+fn number(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// The Engine.IO message that enters a namespace.
+pub fn connect(namespace: &str, auth: Option<&str>) -> String {
+    format!("40{}{}", prefix(namespace), auth.unwrap_or(""))
+}
+
+/// The Engine.IO message that leaves a namespace.
+pub fn disconnect(namespace: &str) -> String {
+    format!("41{}", prefix(namespace))
+}
+
+/// The Engine.IO message that emits `["event",args..]`, with an id when an acknowledgement is asked for.
+pub fn event(namespace: &str, id: Option<u64>, array: &str) -> String {
+    match id {
+        Some(id) => format!("42{}{id}{array}", prefix(namespace)),
+        None => format!("42{}{array}", prefix(namespace)),
+    }
+}
+
+fn prefix(namespace: &str) -> String {
+    if namespace == "/" || namespace.is_empty() {
+        String::new()
+    } else {
+        format!("{namespace},")
+    }
+}
+
+/// The name of an event: the first element of its array.
+pub fn event_name(body: &str) -> Option<String> {
+    let mut reader = serde_json::Deserializer::from_str(body.strip_prefix('[')?);
+    String::deserialize(&mut reader).ok()
+}
+
+/// The message of a CONNECT_ERROR: `{"message":".."}`, or a bare string as older servers send it.
+pub fn refusal(body: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(value) => value
+            .get("message")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or(body)
+            .to_owned(),
+        Err(_) => body.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packet(
+        kind: Kind,
+        namespace: &str,
+        id: Option<u64>,
+        attachments: u32,
+        body: &'static str,
+    ) -> Option<Packet<'static>> {
+        let namespace = Box::leak(namespace.to_owned().into_boxed_str());
+        Some(Packet {
+            kind,
+            namespace,
+            id,
+            attachments,
+            body,
+        })
+    }
+
+    #[test]
+    fn packets_of_the_transcript() {
+        for (text, wanted) in [
+            (r#"0{"sid":"x"}"#, packet(Kind::Connect, "/", None, 0, r#"{"sid":"x"}"#)),
+            ("0", packet(Kind::Connect, "/", None, 0, "")),
+            (
+                r#"0/chat,{"sid":"x"}"#,
+                packet(Kind::Connect, "/chat", None, 0, r#"{"sid":"x"}"#),
+            ),
+            ("1/chat,", packet(Kind::Disconnect, "/chat", None, 0, "")),
+            ("1", packet(Kind::Disconnect, "/", None, 0, "")),
+            (
+                r#"212["echo",{"i":1}]"#,
+                packet(Kind::Event, "/", Some(12), 0, r#"["echo",{"i":1}]"#),
+            ),
+            (r#"3/chat,7["x"]"#, packet(Kind::Ack, "/chat", Some(7), 0, r#"["x"]"#)),
+            (
+                r#"4/admin,{"message":"no"}"#,
+                packet(Kind::ConnectError, "/admin", None, 0, r#"{"message":"no"}"#),
+            ),
+            (
+                r#"51-8["bin",{"_placeholder":true,"num":0}]"#,
+                packet(
+                    Kind::BinaryEvent,
+                    "/",
+                    Some(8),
+                    1,
+                    r#"["bin",{"_placeholder":true,"num":0}]"#,
+                ),
+            ),
+            ("61-/a,8[1]", packet(Kind::BinaryAck, "/a", Some(8), 1, "[1]")),
+        ] {
+            assert_eq!(parse(text), wanted, "{text}");
+        }
+        for bad in [
+            "",
+            "9",
+            "2",
+            "2x",
+            "3[1]",
+            "5[1]",
+            "5x-[1]",
+            "299999999999999999999[1]",
+            "é",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_we_send_is_what_the_real_client_sends() {
+        assert_eq!(connect("/", None), "40");
+        assert_eq!(connect("/admin", Some(r#"{"token":"t"}"#)), r#"40/admin,{"token":"t"}"#);
+        assert_eq!(event("/", Some(12), r#"["echo",1]"#), r#"4212["echo",1]"#);
+        assert_eq!(event("/chat", None, r#"["m"]"#), r#"42/chat,["m"]"#);
+        assert_eq!(disconnect("/chat"), "41/chat,");
+    }
+
+    #[test]
+    fn names_and_refusals() {
+        assert_eq!(event_name(r#"["a\u0041",1]"#).as_deref(), Some("aA"));
+        assert_eq!(event_name("[1]"), None);
+        assert_eq!(refusal(r#"{"message":"not authorized"}"#), "not authorized");
+        assert_eq!(refusal(r#""plain""#), "plain");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[0-9/,?\\-a-z\\[\\]{}\"é]{0,40}") {
+            if let Some(packet) = parse(&text) {
+                let _ = event_name(packet.body);
+                let _ = refusal(packet.body);
+            }
+        }
+
+        #[test]
+        fn events_come_back(namespace in "/[a-z]{1,8}", id in any::<Option<u64>>()) {
+            let text = event(&namespace, id, r#"["e",1]"#);
+            let packet = parse(&text[1..]).unwrap();
+            prop_assert_eq!((packet.namespace, packet.id, packet.body), (namespace.as_str(), id, r#"["e",1]"#));
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! One held client: opens, sends what it is ordered to, waits for the answers, closes. It records; it never decides when
+//! something is due (`room`), and knows of protocols only which engine it calls.
+
+use super::room::{Post, Room};
+use crate::codec::session::Said;
+use crate::engine::reach::{Arrival, Failure, Reach};
+use crate::engine::{socketio, websocket};
+use crate::recorder::{BackendId, ConnectTimes, Mark, SourceId};
+use crate::wire::fault::{Fault, FaultKind};
+use crate::wire::report::Latency;
+use crate::wire::share::Engine;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::time::{Sleep, sleep_until};
+
+/// So long a closing client waits for its server.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Runs client `number` until it is closed, lost, or has failed to open.
+pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
+    if let Some(mut client) = Box::pin(open(&room, number, &post)).await {
+        poll_fn(|cx| client.poll(cx)).await;
+    }
+    room.left(&post);
+}
+
+enum Link {
+    /// With the messages whose writing was not told yet.
+    Websocket(websocket::Session, u32),
+    Socketio(Box<socketio::Session>),
+}
+
+/// What answers a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// Nothing: it is done when it is written.
+    Written,
+    Message,
+    Ack,
+}
+
+struct Waiting {
+    mark: Mark,
+    id: Option<u64>,
+    deadline: Instant,
+}
+
+struct Client {
+    room: Rc<Room>,
+    post: Rc<Post>,
+    reach: Rc<Reach>,
+    link: Link,
+    source: SourceId,
+    backend: Option<BackendId>,
+    answer: Answer,
+    said: u32,
+    waiting: VecDeque<Waiting>,
+    closing: Option<Instant>,
+    leaving: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Client>> {
+    let worker = &room.worker;
+    let target = worker.target_of(number);
+    let now = Instant::now();
+    let first = worker.index == 0 && number == worker.share.deal.number(0);
+    let reach = Rc::new(Reach {
+        dialer: Rc::clone(&worker.dialer),
+        share: Arc::clone(&worker.share),
+        target,
+        source: worker.dialer.next_source(target),
+        traffic: Rc::clone(&room.traffic),
+        trace: worker.trace.clone().filter(|_| first),
+        cookies: RefCell::default(),
+        dials: RefCell::default(),
+    });
+    worker.recorder.borrow_mut().attempted(None, now);
+    let connected = tokio::select! {
+        biased;
+        connected = connect(&reach, now + worker.dialer.limit()) => connected,
+        // closed while it was being opened: it stays unfinished
+        () = closed(post) => return None,
+    };
+    let mut recorder = worker.recorder.borrow_mut();
+    let (sent, received) = room.traffic.take();
+    recorder.bytes(sent, received);
+    let now = Instant::now();
+    match connected {
+        Ok((link, arrival)) => {
+            let source = recorder.source(arrival.local);
+            let backend = arrival
+                .backend
+                .as_ref()
+                .and_then(|(name, by)| recorder.backend(name, by));
+            let times = ConnectTimes {
+                tcp: arrival.tcp,
+                tls: arrival.tls,
+                handshake: Some(arrival.handshake),
+            };
+            recorder.opened(source, backend, target, arrival.remote, true, times);
+            drop(recorder);
+            room.opened(number, post, now);
+            let answer = answer(&worker.share.engine);
+            Some(Box::new(Client {
+                room: Rc::clone(room),
+                post: Rc::clone(post),
+                reach,
+                link,
+                source,
+                backend,
+                answer,
+                said: 0,
+                waiting: VecDeque::new(),
+                closing: None,
+                leaving: false,
+                timer: None,
+            }))
+        }
+        Err(failure) => {
+            let source = failure.local.or(reach.source).map(|address| recorder.source(address));
+            let backend = failure
+                .backend
+                .as_ref()
+                .and_then(|(name, by)| recorder.backend(name, by));
+            recorder.attempt_failed(source, backend, target, &failure.fault, now);
+            None
+        }
+    }
+}
+
+async fn connect(reach: &Rc<Reach>, deadline: Instant) -> Result<(Link, Arrival), Failure> {
+    match &reach.share.engine {
+        Engine::Websocket(plan) => {
+            let path = reach.dialer.target(reach.target).path.clone();
+            let (session, arrival) = websocket::open(reach, &path, plan.subprotocol.as_deref(), deadline).await?;
+            Ok((Link::Websocket(session, 0), arrival))
+        }
+        Engine::Socketio(_) => {
+            let (session, arrival) = socketio::open(Rc::clone(reach), deadline).await?;
+            Ok((Link::Socketio(session), arrival))
+        }
+        Engine::Http(_) => Err(Fault::new(FaultKind::Local, "http holds nothing").into()),
+    }
+}
+
+async fn closed(post: &Post) {
+    poll_fn(|cx| {
+        *post.waker.borrow_mut() = Some(cx.waker().clone());
+        if post.close.get() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+fn answer(engine: &Engine) -> Answer {
+    match engine {
+        Engine::Websocket(plan) if plan.echo => Answer::Message,
+        Engine::Socketio(plan) if plan.ack => Answer::Ack,
+        Engine::Socketio(plan) if plan.expect.is_some() => Answer::Message,
+        Engine::Http(_) | Engine::Websocket(_) | Engine::Socketio(_) => Answer::Written,
+    }
+}
+
+impl Client {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        *self.post.waker.borrow_mut() = Some(cx.waker().clone());
+        let end = self.poll_steps(cx);
+        let mut recorder = self.room.worker.recorder.borrow_mut();
+        let (sent, received) = self.room.traffic.take();
+        recorder.bytes(sent, received);
+        for (tcp, tls) in self.reach.dials.borrow_mut().drain(..) {
+            recorder.connect_times(ConnectTimes {
+                tcp,
+                tls,
+                handshake: None,
+            });
+        }
+        end
+    }
+
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if !self.post.close.get() {
+                while let Some(due) = self.take_order() {
+                    self.say(due);
+                }
+            }
+            match self.poll_link(cx) {
+                Poll::Ready(Ok(said)) => {
+                    self.heard(&said);
+                    continue;
+                }
+                Poll::Ready(Err(fault)) => {
+                    self.gone(&fault);
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {}
+            }
+            let now = Instant::now();
+            if self.post.close.get() && self.closing.is_none() {
+                self.closing = Some(now + Duration::from_nanos(self.room.worker.share.limits.grace));
+            }
+            if let Some(until) = self.closing
+                && !self.leaving
+                && (self.waiting.is_empty() || until <= now)
+            {
+                self.leaving = true;
+                self.closing = Some(now + FAREWELL);
+                match &mut self.link {
+                    Link::Websocket(session, _) => {
+                        self.reach.tell(">", "close 1000");
+                        session.leave();
+                    }
+                    Link::Socketio(session) => session.leave(),
+                }
+                continue;
+            }
+            if self.leaving && self.closing.is_some_and(|until| until <= now) {
+                self.room.worker.recorder.borrow_mut().closed();
+                return Poll::Ready(());
+            }
+            if self.time_out(now) {
+                continue;
+            }
+            let answer_due = self.waiting.iter().map(|waiting| waiting.deadline).next();
+            let Some(next) = [answer_due, self.closing].into_iter().flatten().min() else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next.into())));
+            if timer.deadline() != next.into() {
+                timer.as_mut().reset(next.into());
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_order(&self) -> Option<Option<Instant>> {
+        self.post.orders.borrow_mut().pop_front()
+    }
+
+    fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<Result<Said, Fault>> {
+        match &mut self.link {
+            Link::Socketio(session) => session.poll_said(cx),
+            Link::Websocket(session, unwritten) => match session.poll_message(cx) {
+                Poll::Ready(Ok(message)) => {
+                    if self.reach.trace.is_some() {
+                        self.reach.tell("<", &format!("{message:?}"));
+                    }
+                    Poll::Ready(Ok(Said::Event(String::new())))
+                }
+                Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
+                Poll::Pending if *unwritten > 0 && matches!(session.poll_written(cx), Poll::Ready(Ok(()))) => {
+                    Poll::Ready(Ok(Said::Written(std::mem::take(unwritten))))
+                }
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn say(&mut self, due: Option<Instant>) {
+        let share = &self.room.worker.share;
+        let now = Instant::now();
+        let id = match (&share.engine, &mut self.link) {
+            (Engine::Websocket(plan), Link::Websocket(session, unwritten)) => {
+                let message = plan.message.as_deref().unwrap_or_default();
+                if self.reach.trace.is_some() {
+                    self.reach.tell(">", &String::from_utf8_lossy(message));
+                }
+                session.send(message, plan.binary);
+                *unwritten += 1;
+                None
+            }
+            (Engine::Socketio(plan), Link::Socketio(session)) => {
+                let turn = usize::try_from(self.said).unwrap_or(0) % plan.emits.len().max(1);
+                plan.emits.get(turn).and_then(|array| session.emit(array, plan.ack))
+            }
+            _ => None,
+        };
+        self.said = self.said.wrapping_add(1);
+        let expected = self.answer != Answer::Written;
+        let limit = if self.answer == Answer::Ack {
+            share.limits.ack
+        } else {
+            share.limits.hit
+        };
+        let mut recorder = self.room.worker.recorder.borrow_mut();
+        let mark = recorder.hit_sent(due, now, self.source, self.reach.target);
+        recorder.message_sent(expected);
+        drop(recorder);
+        self.waiting.push_back(Waiting {
+            mark,
+            id,
+            deadline: now + Duration::from_nanos(limit),
+        });
+    }
+
+    fn heard(&mut self, said: &Said) {
+        let now = Instant::now();
+        match said {
+            Said::Written(count) if self.answer == Answer::Written => {
+                for _ in 0..*count {
+                    self.answered(0, now);
+                }
+            }
+            Said::Written(_) => {}
+            Said::Ack(id) => {
+                if let Some(at) = self.waiting.iter().position(|waiting| waiting.id == Some(*id)) {
+                    self.answered(at, now);
+                }
+            }
+            Said::Event(name) => {
+                self.room.worker.recorder.borrow_mut().message_received();
+                let wanted = match &self.room.worker.share.engine {
+                    Engine::Socketio(plan) => plan.expect.as_ref() == Some(name),
+                    Engine::Http(_) | Engine::Websocket(_) => true,
+                };
+                if wanted && self.answer == Answer::Message {
+                    self.answered(0, now);
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, at: usize, now: Instant) {
+        let Some(waiting) = self.waiting.remove(at) else { return };
+        let mut recorder = self.room.worker.recorder.borrow_mut();
+        recorder.hit_ok(&waiting.mark, now, self.backend, None);
+        let took = now.saturating_duration_since(waiting.mark.sent);
+        match self.answer {
+            Answer::Written => {}
+            Answer::Message => recorder.message_acked(Latency::Message, took),
+            Answer::Ack => recorder.message_acked(Latency::Ack, took),
+        }
+        drop(recorder);
+        self.room.decided();
+    }
+
+    /// Gives up the oldest message when its time is over.
+    fn time_out(&mut self, now: Instant) -> bool {
+        if self.waiting.front().is_none_or(|waiting| waiting.deadline > now) {
+            return false;
+        }
+        let Some(waiting) = self.waiting.pop_front() else {
+            return false;
+        };
+        let fault = match self.answer {
+            Answer::Ack => Fault::new(FaultKind::AckTimeout, "no acknowledgement within --ack-timeout"),
+            Answer::Message => Fault::new(FaultKind::EchoTimeout, "no answer within --timeout"),
+            Answer::Written => Fault::new(FaultKind::Timeout, "not written within --timeout"),
+        };
+        self.lost(&waiting, now, Some(&fault));
+        true
+    }
+
+    fn lost(&self, waiting: &Waiting, now: Instant, fault: Option<&Fault>) {
+        let mut recorder = self.room.worker.recorder.borrow_mut();
+        recorder.hit_failed(&waiting.mark, now, self.backend, None, fault);
+        if self.answer != Answer::Written {
+            recorder.message_lost();
+        }
+        drop(recorder);
+        self.room.decided();
+    }
+
+    /// The session has ended: as we wanted it, or not.
+    fn gone(&mut self, fault: &Fault) {
+        if self.leaving {
+            self.room.worker.recorder.borrow_mut().closed();
+            return;
+        }
+        let now = Instant::now();
+        self.room
+            .worker
+            .recorder
+            .borrow_mut()
+            .dropped(self.source, self.backend, self.reach.target, fault, now);
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.lost(&waiting, now, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_client_is_small() {
+        assert!(size_of::<Client>() < 1024, "{}", size_of::<Client>());
+        fn size<F>(_: impl FnOnce(Rc<Room>, u64, Rc<Post>) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(run) < 256, "{}", size(run));
+    }
+}

@@ -1,0 +1,347 @@
+//! What the held clients of one thread share: who is open, what is due when, and how many messages may still be sent.
+//! Never here: sockets, protocols.
+
+use crate::engine::reach::Traffic;
+use crate::pacer;
+use crate::wire::share::{Cadence, Held};
+use crate::worker::Worker;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// Orders to one client.
+#[derive(Default)]
+pub struct Post {
+    /// Messages to send, with the instants when they are due.
+    pub orders: RefCell<VecDeque<Option<Instant>>>,
+    /// Close.
+    pub close: Cell<bool>,
+    /// The client's task.
+    pub waker: RefCell<Option<Waker>>,
+}
+
+impl Post {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Tells the client to close.
+    pub fn shut(&self) {
+        self.close.set(true);
+        self.wake();
+    }
+
+    fn order(&self, due: Option<Instant>) {
+        self.orders.borrow_mut().push_back(due);
+        self.wake();
+    }
+}
+
+/// What comes at an instant.
+pub enum Upcoming {
+    /// Client `number` opens, and closes at `to`.
+    Open { number: u64, to: Option<u64> },
+    /// A client sends its next message.
+    Say(Weak<Post>),
+    /// A client closes.
+    Close(Weak<Post>),
+    /// The next message of the total is due.
+    Total,
+}
+
+struct Entry {
+    at: Instant,
+    turn: u64,
+    what: Upcoming,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.turn).cmp(&(other.at, other.turn))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+#[derive(Default)]
+struct Agenda {
+    entries: BinaryHeap<Reverse<Entry>>,
+    turn: u64,
+    open: Vec<Rc<Post>>,
+    next: usize,
+    waiting: VecDeque<Instant>,
+    unstarted: u64,
+    /// Messages of the total: this thread's, and how many of them came due.
+    total: u64,
+    came: u64,
+}
+
+/// What the clients share.
+pub struct Room {
+    /// The thread.
+    pub worker: Rc<Worker>,
+    /// The plan.
+    pub plan: Held,
+    /// Bytes.
+    pub traffic: Rc<Traffic>,
+    /// Messages ordered or sent and not decided.
+    pub pending: Cell<u64>,
+    limit: Option<u64>,
+    stride: u64,
+    clients: u64,
+    agenda: RefCell<Agenda>,
+    changed: tokio::sync::Notify,
+}
+
+impl Room {
+    /// The agenda of this thread's clients.
+    pub fn new(worker: Rc<Worker>, plan: Held) -> Rc<Self> {
+        let deal = &worker.share.deal;
+        let clients = pacer::connections(&plan.clients);
+        let own = deal.count(clients);
+        let (index, threads) = (u64::from(worker.index), u64::from(worker.threads));
+        let stride = threads.min(own).max(1);
+        let mut agenda = Agenda::default();
+        if let Some(Cadence::Total(schedule)) = &plan.cadence {
+            let hits = pacer::hits(schedule).min(plan.requests.unwrap_or(u64::MAX));
+            let mine = deal.count(hits);
+            if index < stride {
+                agenda.total = (mine + stride - 1 - index) / stride;
+            } else if own == 0 && index == 0 {
+                agenda.total = mine;
+            }
+        }
+        let limit = plan
+            .requests
+            .filter(|_| matches!(plan.cadence, Some(Cadence::Once | Cadence::Every(_))))
+            .map(|n| deal.count(n));
+        let room = Self {
+            traffic: Rc::default(),
+            pending: Cell::new(0),
+            limit,
+            stride,
+            clients,
+            agenda: RefCell::new(agenda),
+            changed: tokio::sync::Notify::new(),
+            worker: Rc::clone(&worker),
+            plan,
+        };
+        for k in (index..own).step_by(usize::try_from(threads).unwrap_or(1).max(1)) {
+            let number = deal.number(k);
+            for span in pacer::spans(&room.plan.clients, number) {
+                if span.from < room.plan.end {
+                    room.at(worker.at(span.from), Upcoming::Open { number, to: span.to });
+                }
+            }
+        }
+        room.next_total();
+        Rc::new(room)
+    }
+
+    fn at(&self, at: Instant, what: Upcoming) {
+        let mut agenda = self.agenda.borrow_mut();
+        agenda.turn += 1;
+        let turn = agenda.turn;
+        agenda.entries.push(Reverse(Entry { at, turn, what }));
+        drop(agenda);
+        self.changed.notify_one();
+    }
+
+    fn next_total(&self) {
+        let Some(Cadence::Total(schedule)) = &self.plan.cadence else {
+            return;
+        };
+        let (came, total) = {
+            let agenda = self.agenda.borrow();
+            (agenda.came, agenda.total)
+        };
+        if came < total {
+            let number = self
+                .worker
+                .share
+                .deal
+                .number(u64::from(self.worker.index) + came * self.stride);
+            if let Some(due) = pacer::due(schedule, number) {
+                self.at(self.worker.at(due), Upcoming::Total);
+            }
+        }
+    }
+
+    /// When the next thing comes.
+    pub fn next(&self) -> Option<Instant> {
+        self.agenda.borrow().entries.peek().map(|entry| entry.0.at)
+    }
+
+    /// Ends when the agenda has changed.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Does what has come by `now`; clients to be opened are given back.
+    pub fn advance(&self, now: Instant, mut open: impl FnMut(u64, Option<u64>)) {
+        while self.next().is_some_and(|at| at <= now) {
+            let Some(Reverse(entry)) = self.agenda.borrow_mut().entries.pop() else {
+                return;
+            };
+            match entry.what {
+                Upcoming::Open { number, to } => open(number, to),
+                Upcoming::Close(post) => {
+                    if let Some(post) = post.upgrade() {
+                        post.shut();
+                    }
+                }
+                Upcoming::Say(post) => {
+                    let (Some(post), Some(Cadence::Every(period))) = (post.upgrade(), &self.plan.cadence) else {
+                        continue;
+                    };
+                    if !post.close.get() && self.claim() {
+                        self.pending.set(self.pending.get() + 1);
+                        post.order(Some(entry.at));
+                        self.at(
+                            entry.at + Duration::from_nanos((*period).max(1)),
+                            Upcoming::Say(Rc::downgrade(&post)),
+                        );
+                    }
+                }
+                Upcoming::Total => {
+                    let mut agenda = self.agenda.borrow_mut();
+                    agenda.came += 1;
+                    agenda.waiting.push_back(entry.at);
+                    drop(agenda);
+                    self.pending.set(self.pending.get() + 1);
+                    self.deal_out();
+                    self.next_total();
+                }
+            }
+        }
+    }
+
+    /// Gives what waits to open clients in turn.
+    fn deal_out(&self) {
+        let mut agenda = self.agenda.borrow_mut();
+        while !agenda.open.is_empty() && !agenda.waiting.is_empty() {
+            let turn = agenda.next % agenda.open.len();
+            agenda.next = turn + 1;
+            let due = agenda.waiting.pop_front();
+            agenda.open[turn].order(due);
+        }
+    }
+
+    /// A client stands: it gets its messages from now on.
+    pub fn opened(&self, number: u64, post: &Rc<Post>, now: Instant) {
+        match &self.plan.cadence {
+            None => {}
+            Some(Cadence::Once) => {
+                if self.claim() {
+                    self.pending.set(self.pending.get() + 1);
+                    post.order(None);
+                }
+            }
+            Some(Cadence::Every(period)) => {
+                let clients = u128::from(self.clients.max(1));
+                let phase = u128::from(*period) * (u128::from(number) % clients) / clients;
+                self.at(
+                    now + Duration::from_nanos(u64::try_from(phase).unwrap_or(0)),
+                    Upcoming::Say(Rc::downgrade(post)),
+                );
+            }
+            Some(Cadence::Total(_)) => {
+                self.agenda.borrow_mut().open.push(Rc::clone(post));
+                self.deal_out();
+            }
+        }
+    }
+
+    /// A client closes or is lost: what it was ordered and has not sent goes to others, or was never started.
+    pub fn left(&self, post: &Rc<Post>) {
+        post.close.set(true);
+        let orders = std::mem::take(&mut *post.orders.borrow_mut());
+        let total = matches!(self.plan.cadence, Some(Cadence::Total(_)));
+        let mut agenda = self.agenda.borrow_mut();
+        agenda.open.retain(|open| !Rc::ptr_eq(open, post));
+        if total {
+            for due in orders.into_iter().flatten().rev() {
+                agenda.waiting.push_front(due);
+            }
+        } else {
+            agenda.unstarted += orders.len() as u64;
+            self.pending.set(self.pending.get() - orders.len() as u64);
+        }
+        drop(agenda);
+        self.deal_out();
+        self.changed.notify_one();
+    }
+
+    /// A message was decided.
+    pub fn decided(&self) {
+        self.pending.set(self.pending.get() - 1);
+        if self.pending.get() == 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Claims one message of those that the plan allows.
+    fn claim(&self) -> bool {
+        let Some(limit) = self.limit else { return true };
+        let claim = |n: u64| (n < limit).then_some(n + 1);
+        self.worker
+            .claimed
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim)
+            .is_ok()
+    }
+
+    /// Whether the plan ends by a count that is reached, and everything sent here is decided.
+    pub fn counted_out(&self) -> bool {
+        let agenda = self.agenda.borrow();
+        let all = match self.limit {
+            Some(limit) => self.worker.claimed.load(Ordering::Relaxed) >= limit,
+            None => self.plan.requests.is_some() && agenda.came >= agenda.total,
+        };
+        all && self.pending.get() == 0
+    }
+
+    /// Whether the plan ends by a count that other threads work on, too.
+    pub fn counts(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// No client opens any more, nothing more is due.
+    pub fn stop(&self) {
+        self.agenda.borrow_mut().entries.clear();
+    }
+
+    /// Sets when an opened client closes.
+    pub fn close_at(&self, to: u64, post: &Rc<Post>) {
+        self.at(self.worker.at(to), Upcoming::Close(Rc::downgrade(post)));
+    }
+
+    /// Messages that were planned and never sent, once the load is over. With `-n` the rest that no thread has claimed
+    /// is claimed here, so that it is counted once a host.
+    pub fn unstarted(&self) -> u64 {
+        let agenda = self.agenda.borrow();
+        let unclaimed = self.limit.map_or(0, |limit| {
+            let rest = self.worker.claimed.fetch_max(limit, Ordering::Relaxed);
+            limit.saturating_sub(rest)
+        });
+        let unsent: u64 = if self.limit.is_some() { agenda.unstarted } else { 0 };
+        unclaimed + unsent + (agenda.total - agenda.came) + agenda.waiting.len() as u64
+    }
+}

@@ -1,0 +1,45 @@
+//! Names to addresses, on the host itself: hickory over the host's own configuration, never getaddrinfo (a static
+//! glibc binary would load the host's name-service modules, or fail on them).
+
+use crate::wire::share::Target;
+use hickory_resolver::TokioResolver;
+use std::net::IpAddr;
+
+/// Resolves every target. An address is taken as it is; the controller's addresses serve where this host has no
+/// resolver. Where a name has addresses of both families, those of version 4 are used, as few load hosts have both.
+pub async fn resolve(targets: &[Target]) -> Result<Vec<Vec<IpAddr>>, String> {
+    let resolver = TokioResolver::builder_tokio()
+        .ok()
+        .and_then(|builder| builder.build().ok());
+    let mut all = Vec::with_capacity(targets.len());
+    for target in targets {
+        let host = target
+            .connect_to
+            .as_ref()
+            .map_or(target.host.as_str(), |(host, _)| host.as_str());
+        all.push(addresses(resolver.as_ref(), host, &target.fallback).await?);
+    }
+    Ok(all)
+}
+
+async fn addresses(resolver: Option<&TokioResolver>, host: &str, fallback: &[IpAddr]) -> Result<Vec<IpAddr>, String> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    let found = match resolver {
+        Some(resolver) => resolver
+            .lookup_ip(host)
+            .await
+            .map(|found| found.iter().collect::<Vec<_>>())
+            .map_err(|error| error.to_string()),
+        None => Err("this host has no resolver configuration".to_owned()),
+    };
+    let list = match found {
+        Ok(list) if !list.is_empty() => list,
+        Ok(_) | Err(_) if !fallback.is_empty() => fallback.to_vec(),
+        Ok(_) => return Err(format!("{host} has no address")),
+        Err(cause) => return Err(format!("{host} cannot be resolved on this host: {cause}")),
+    };
+    let v4: Vec<IpAddr> = list.iter().copied().filter(IpAddr::is_ipv4).collect();
+    Ok(if v4.is_empty() { list } else { v4 })
+}

@@ -1,0 +1,136 @@
+//! Adding the recordings of a host's threads into one. Pure.
+
+use super::Recording;
+use crate::wire::histogram::Histogram;
+use crate::wire::report::{BackendRow, Counts, FaultRow, Latency, SourceRow, Tally, TargetRow};
+use std::collections::BTreeMap;
+
+/// Adds one tally to another, every counter.
+pub fn add_tally(into: &mut Tally, other: &Tally) {
+    into.requests += other.requests;
+    into.ok += other.ok;
+    into.failed += other.failed;
+    into.unfinished += other.unfinished;
+    into.not_started += other.not_started;
+    into.late += other.late;
+    into.bytes_sent += other.bytes_sent;
+    into.bytes_received += other.bytes_received;
+    let (c, o) = (&mut into.connections, &other.connections);
+    c.attempted += o.attempted;
+    c.opened += o.opened;
+    c.failed += o.failed;
+    c.unfinished += o.unfinished;
+    c.dropped += o.dropped;
+    c.open += o.open;
+    let (m, o) = (&mut into.messages, &other.messages);
+    m.sent += o.sent;
+    m.received += o.received;
+    m.expected += o.expected;
+    m.acked += o.acked;
+    m.lost += o.lost;
+    m.unfinished += o.unfinished;
+}
+
+/// Adds up what the threads of a host recorded.
+pub fn add_up(parts: &[Recording]) -> Recording {
+    let mut counts = Counts::default();
+    let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut latency: BTreeMap<Latency, Histogram> = BTreeMap::new();
+    let mut warmup: Option<Tally> = None;
+    for part in parts {
+        add_tally(&mut counts.tally, &part.counts.tally);
+        for (status, n) in &part.counts.statuses {
+            *statuses.entry(*status).or_default() += n;
+        }
+        for (name, histogram) in &part.latency {
+            latency.entry(*name).or_default().add(histogram);
+        }
+        if let Some(tally) = &part.warmup {
+            add_tally(warmup.get_or_insert_default(), tally);
+        }
+        add_rows(&mut counts, &part.counts);
+    }
+    counts.statuses = statuses.into_iter().collect();
+    Recording {
+        counts,
+        latency: latency.into_iter().collect(),
+        warmup,
+        first: parts.iter().filter_map(|p| p.first).min_by_key(|(_, sent)| *sent),
+    }
+}
+
+fn add_rows(into: &mut Counts, other: &Counts) {
+    for row in &other.sources {
+        match into.sources.iter_mut().find(|known| known.address == row.address) {
+            Some(known) => add_source(known, row),
+            None => into.sources.push(row.clone()),
+        }
+    }
+    for row in &other.backends {
+        match into.backends.iter_mut().find(|known| known.name == row.name) {
+            Some(known) => add_backend(known, row),
+            None => into.backends.push(row.clone()),
+        }
+    }
+    if into.targets.len() < other.targets.len() {
+        into.targets.resize_with(other.targets.len(), TargetRow::default);
+    }
+    for (known, row) in into.targets.iter_mut().zip(&other.targets) {
+        known.requests += row.requests;
+        known.errors += row.errors;
+        known.latency.add(&row.latency);
+        for (address, n) in &row.addresses {
+            add_named(&mut known.addresses, address, *n);
+        }
+    }
+    for row in &other.faults {
+        match into
+            .faults
+            .iter_mut()
+            .find(|known| known.kind == row.kind && known.detail == row.detail)
+        {
+            Some(known) => add_fault(known, row),
+            None => into.faults.push(row.clone()),
+        }
+    }
+    for by in &other.backend_by {
+        if !into.backend_by.contains(by) {
+            into.backend_by.push(by.clone());
+        }
+    }
+    into.backend_overflow += other.backend_overflow;
+    into.redirected += other.redirected;
+    into.location = into.location.take().or_else(|| other.location.clone());
+}
+
+fn add_source(known: &mut SourceRow, row: &SourceRow) {
+    known.connections += row.connections;
+    known.requests += row.requests;
+    known.errors += row.errors;
+    known.latency.add(&row.latency);
+    for (name, n) in &row.backends {
+        add_named(&mut known.backends, name, *n);
+    }
+}
+
+fn add_backend(known: &mut BackendRow, row: &BackendRow) {
+    known.connections += row.connections;
+    known.requests += row.requests;
+    known.errors += row.errors;
+    known.latency.add(&row.latency);
+}
+
+fn add_fault(known: &mut FaultRow, row: &FaultRow) {
+    known.count += row.count;
+    known.first_at_us = known.first_at_us.min(row.first_at_us);
+    known.examples.extend(row.examples.iter().cloned());
+    known.examples.sort_by_key(|example| example.at_us);
+    known.examples.truncate(3);
+}
+
+fn add_named<K: PartialEq + Clone>(rows: &mut Vec<(K, u64)>, key: &K, more: u64) {
+    match rows.iter_mut().find(|(known, _)| known == key) {
+        Some((_, n)) => *n += more,
+        None => rows.push((key.clone(), more)),
+    }
+}

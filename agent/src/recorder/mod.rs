@@ -1,0 +1,466 @@
+//! Counts and histograms of one worker thread. No lock, no clock of its own: instants are handed in.
+//!
+//! Whole-run and interval distributions are recorded side by side, so that the controller can prove that the intervals
+//! add up to the whole. Never here: sockets, protocols.
+
+pub mod counts;
+pub mod pages;
+pub mod rows;
+
+pub use rows::{BackendId, SourceId};
+
+use crate::wire::fault::Fault;
+use crate::wire::histogram::Histogram;
+use crate::wire::report::{Counts, Latency, Tally};
+use pages::Pages;
+use rows::Rows;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// A hit is late when it is sent more than this after it was due.
+pub const LATE: Duration = Duration::from_millis(1);
+
+/// One hit on its way: what is known when it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// When it was due; `None` in a closed loop.
+    pub due: Option<Instant>,
+    /// When it was taken up to be sent.
+    pub sent: Instant,
+    /// From where.
+    pub source: SourceId,
+    /// To which target.
+    pub target: u16,
+    epoch: u32,
+}
+
+/// How long the stages of a connect took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConnectTimes {
+    /// TCP.
+    pub tcp: Duration,
+    /// TLS.
+    pub tls: Option<Duration>,
+    /// Upgrade or Engine.IO open and namespace connect.
+    pub handshake: Option<Duration>,
+}
+
+/// What one worker recorded.
+pub struct Recorder {
+    start: Instant,
+    epoch: u32,
+    tally: Tally,
+    warmup: Option<Tally>,
+    statuses: BTreeMap<u16, u64>,
+    rows: Rows,
+    whole: [Option<Box<Pages>>; Latency::ALL.len()],
+    interval: [Option<Box<Pages>>; Latency::ALL.len()],
+    redirected: u64,
+    location: Option<String>,
+    first: Option<(Instant, Instant)>,
+    row_latency: RowLatency,
+}
+
+/// Which latency stands in the rows by source, backend and target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowLatency {
+    Hits,
+    Handshakes,
+}
+
+/// What a worker hands over once a second and at its end.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// Counts so far.
+    pub counts: Counts,
+    /// Distributions: of the interval, or of the whole run.
+    pub latency: Vec<(Latency, Histogram)>,
+    /// Warm-up totals.
+    pub warmup: Option<Tally>,
+    /// First hit's (or connect's) send less its due instant, ns, and when it was sent (ns since the start).
+    pub first: Option<(i64, i64)>,
+}
+
+impl Recorder {
+    /// A recorder whose instants count from `start`; `held` runs put handshakes into the rows while nothing is sent.
+    pub fn new(start: Instant, held_without_messages: bool, targets: usize) -> Self {
+        let mut rows = Rows::default();
+        rows.targets.resize_with(targets, rows::Target::default);
+        Self {
+            start,
+            epoch: 0,
+            tally: Tally::default(),
+            warmup: None,
+            statuses: BTreeMap::new(),
+            rows,
+            whole: Default::default(),
+            interval: Default::default(),
+            redirected: 0,
+            location: None,
+            first: None,
+            row_latency: if held_without_messages {
+                RowLatency::Handshakes
+            } else {
+                RowLatency::Hits
+            },
+        }
+    }
+
+    /// Ends the warm-up: what was counted so far is kept apart, and what is in flight belongs to it.
+    pub fn end_warmup(&mut self) {
+        let connections = &self.tally.connections;
+        let (open, unfinished) = (connections.open, connections.unfinished);
+        let mut fresh = Self::new(
+            self.start,
+            self.row_latency == RowLatency::Handshakes,
+            self.rows.targets.len(),
+        );
+        // ids that connections hold must stay valid
+        for source in &self.rows.sources {
+            fresh.rows.source(source.address);
+        }
+        for backend in &self.rows.backends {
+            fresh.rows.backend(
+                backend.name.as_bytes(),
+                self.rows.backend_by.first().map_or("", String::as_str),
+            );
+        }
+        fresh.tally.connections.open = open;
+        fresh.tally.connections.unfinished = unfinished;
+        fresh.tally.connections.attempted = unfinished;
+        fresh.epoch = self.epoch + 1;
+        fresh.warmup = Some(std::mem::take(&mut self.tally));
+        *self = fresh;
+    }
+
+    /// The id of a source address.
+    pub fn source(&mut self, address: IpAddr) -> SourceId {
+        self.rows.source(address)
+    }
+
+    /// The id of a backend name found at `by`; `None` when too many were seen.
+    pub fn backend(&mut self, name: &[u8], by: &str) -> Option<BackendId> {
+        self.rows.backend(name, by)
+    }
+
+    /// A connection is tried. Every try ends in [`Recorder::opened`] or [`Recorder::attempt_failed`], or is unfinished.
+    pub fn attempted(&mut self, due: Option<Instant>, now: Instant) {
+        self.tally.connections.attempted += 1;
+        self.tally.connections.unfinished += 1;
+        self.first.get_or_insert((due.unwrap_or(self.start), now));
+    }
+
+    /// The connection stands. `client`: it counts in the matrix (websocket and socketio).
+    pub fn opened(
+        &mut self,
+        source: SourceId,
+        backend: Option<BackendId>,
+        target: u16,
+        remote: IpAddr,
+        client: bool,
+        times: ConnectTimes,
+    ) {
+        self.tally.connections.unfinished -= 1;
+        self.tally.connections.opened += 1;
+        self.tally.connections.open += 1;
+        self.connect_times(times);
+        if let (RowLatency::Handshakes, Some(handshake)) = (self.row_latency, times.handshake) {
+            self.row(source, backend, target, micros(handshake));
+        }
+        self.rows.sources[usize::from(source.0)].connections += 1;
+        *self.rows.target(target).addresses.entry(remote).or_default() += 1;
+        if let Some(backend) = backend {
+            self.rows.backends[usize::from(backend.0)].connections += 1;
+            if client {
+                self.rows.cross(source, backend);
+            }
+        }
+    }
+
+    /// Records the stages of a connect that is no connection of its own in the counts: a second socket of polling.
+    pub fn connect_times(&mut self, times: ConnectTimes) {
+        self.latency(Latency::Connect, times.tcp);
+        if let Some(tls) = times.tls {
+            self.latency(Latency::Tls, tls);
+        }
+        if let Some(handshake) = times.handshake {
+            self.latency(Latency::Handshake, handshake);
+        }
+    }
+
+    /// The try failed.
+    pub fn attempt_failed(
+        &mut self,
+        source: Option<SourceId>,
+        backend: Option<BackendId>,
+        target: u16,
+        fault: &Fault,
+        now: Instant,
+    ) {
+        self.tally.connections.unfinished -= 1;
+        self.tally.connections.failed += 1;
+        if let Some(status) = fault.status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+        self.fault(fault, now, source, backend, target);
+    }
+
+    /// An open connection went without our closing it.
+    pub fn dropped(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, fault: &Fault, now: Instant) {
+        self.tally.connections.dropped += 1;
+        self.tally.connections.open -= 1;
+        self.fault(fault, now, Some(source), backend, target);
+    }
+
+    /// We closed an open connection, or the server did where it may (http between hits).
+    pub fn closed(&mut self) {
+        self.tally.connections.open -= 1;
+    }
+
+    /// Bytes that crossed sockets.
+    #[inline]
+    pub fn bytes(&mut self, sent: u64, received: u64) {
+        self.tally.bytes_sent += sent;
+        self.tally.bytes_received += received;
+    }
+
+    /// A hit goes out now.
+    #[inline]
+    pub fn hit_sent(&mut self, due: Option<Instant>, sent: Instant, source: SourceId, target: u16) -> Mark {
+        self.tally.requests += 1;
+        self.tally.unfinished += 1;
+        if self.first.is_none() {
+            self.first = Some((due.unwrap_or(self.start), sent));
+        }
+        if let Some(due) = due {
+            let lateness = sent.saturating_duration_since(due);
+            self.tally.late += u64::from(lateness > LATE);
+            self.latency(Latency::Lateness, lateness);
+        }
+        Mark {
+            due,
+            sent,
+            source,
+            target,
+            epoch: self.epoch,
+        }
+    }
+
+    /// The hit was answered well. `matrix`: it counts in the source-to-backend matrix (http).
+    #[inline]
+    pub fn hit_ok(&mut self, mark: &Mark, done: Instant, backend: Option<BackendId>, status: Option<u16>) {
+        if mark.epoch != self.epoch {
+            return self.warmup_answered(true);
+        }
+        self.tally.unfinished -= 1;
+        self.tally.ok += 1;
+        let service = done.saturating_duration_since(mark.sent);
+        self.latency(Latency::Service, service);
+        let main = match mark.due {
+            Some(due) => {
+                let whole = done.saturating_duration_since(due);
+                self.latency(Latency::Request, whole);
+                whole
+            }
+            None => service,
+        };
+        self.answered(mark, backend, status, micros(main));
+    }
+
+    /// The hit failed. `fault` is `None` when its connection's failure was counted already.
+    pub fn hit_failed(
+        &mut self,
+        mark: &Mark,
+        done: Instant,
+        backend: Option<BackendId>,
+        status: Option<u16>,
+        fault: Option<&Fault>,
+    ) {
+        if mark.epoch != self.epoch {
+            return self.warmup_answered(false);
+        }
+        self.tally.unfinished -= 1;
+        self.tally.failed += 1;
+        self.latency(
+            Latency::RequestFailed,
+            done.saturating_duration_since(mark.due.unwrap_or(mark.sent)),
+        );
+        if let Some(status) = status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+        self.rows.sources[usize::from(mark.source.0)].requests += 1;
+        self.rows.target(mark.target).requests += 1;
+        if let Some(backend) = backend {
+            let row = &mut self.rows.backends[usize::from(backend.0)];
+            row.requests += 1;
+            row.errors += 1;
+            if status.is_some() {
+                self.rows.cross(mark.source, backend);
+            }
+        }
+        if let Some(fault) = fault {
+            self.fault(fault, done, Some(mark.source), backend, mark.target);
+        }
+    }
+
+    /// A message or emit of a persistent connection was sent; `expected`: an answer is due.
+    pub fn message_sent(&mut self, expected: bool) {
+        self.tally.messages.sent += 1;
+        if expected {
+            self.tally.messages.expected += 1;
+            self.tally.messages.unfinished += 1;
+        }
+    }
+
+    /// A message or event came.
+    pub fn message_received(&mut self) {
+        self.tally.messages.received += 1;
+    }
+
+    /// The expected answer came after `took`.
+    pub fn message_acked(&mut self, name: Latency, took: Duration) {
+        self.tally.messages.acked += 1;
+        self.tally.messages.unfinished -= 1;
+        self.latency(name, took);
+    }
+
+    /// The expected answer did not come in time, or its connection went.
+    pub fn message_lost(&mut self) {
+        self.tally.messages.lost += 1;
+        self.tally.messages.unfinished -= 1;
+    }
+
+    /// Hits that were due and were never sent.
+    pub fn not_started(&mut self, hits: u64) {
+        self.tally.not_started += hits;
+    }
+
+    /// A redirect that was not followed.
+    pub fn redirected(&mut self, location: &str) {
+        self.redirected += 1;
+        self.location
+            .get_or_insert_with(|| location.chars().take(512).collect());
+    }
+
+    /// Records one duration.
+    #[inline]
+    pub fn latency(&mut self, name: Latency, took: Duration) {
+        let us = micros(took);
+        let at = name as usize;
+        self.whole[at].get_or_insert_default().record(us);
+        self.interval[at].get_or_insert_default().record(us);
+    }
+
+    /// Counts so far, and the distributions since the last cut.
+    pub fn cut(&mut self) -> Recording {
+        let latency = Latency::ALL
+            .iter()
+            .zip(self.interval.iter_mut())
+            .filter_map(|(name, pages)| pages.as_mut().filter(|p| !p.is_empty()).map(|p| (*name, p.take())))
+            .collect();
+        Recording {
+            counts: self.counts(false),
+            latency,
+            warmup: None,
+            first: None,
+        }
+    }
+
+    /// The whole run.
+    pub fn finish(&self) -> Recording {
+        let latency = Latency::ALL
+            .iter()
+            .zip(self.whole.iter())
+            .filter_map(|(name, pages)| pages.as_ref().map(|p| (*name, p.snapshot())))
+            .collect();
+        let first = self
+            .first
+            .map(|(due, sent)| (nanos_between(due, sent), nanos_between(self.start, sent)));
+        Recording {
+            counts: self.counts(true),
+            latency,
+            warmup: self.warmup.clone(),
+            first,
+        }
+    }
+
+    fn counts(&self, whole: bool) -> Counts {
+        let (sources, backends, targets, faults) = self.rows.report(whole);
+        Counts {
+            tally: self.tally.clone(),
+            statuses: self.statuses.iter().map(|(s, n)| (*s, *n)).collect(),
+            faults,
+            sources,
+            backends,
+            targets,
+            backend_by: self.rows.backend_by.clone(),
+            backend_overflow: self.rows.backend_overflow,
+            redirected: self.redirected,
+            location: self.location.clone(),
+        }
+    }
+
+    #[inline]
+    fn answered(&mut self, mark: &Mark, backend: Option<BackendId>, status: Option<u16>, us: u64) {
+        self.rows.sources[usize::from(mark.source.0)].requests += 1;
+        self.rows.target(mark.target).requests += 1;
+        if let Some(status) = status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+        if let Some(backend) = backend {
+            self.rows.backends[usize::from(backend.0)].requests += 1;
+            if status.is_some() {
+                self.rows.cross(mark.source, backend);
+            }
+        }
+        if self.row_latency == RowLatency::Hits {
+            self.row(mark.source, backend, mark.target, us);
+        }
+    }
+
+    #[inline]
+    fn row(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, us: u64) {
+        self.rows.sources[usize::from(source.0)].latency.record(us);
+        self.rows.target(target).latency.record(us);
+        if let Some(backend) = backend {
+            self.rows.backends[usize::from(backend.0)].latency.record(us);
+        }
+    }
+
+    fn fault(
+        &mut self,
+        fault: &Fault,
+        now: Instant,
+        source: Option<SourceId>,
+        backend: Option<BackendId>,
+        target: u16,
+    ) {
+        if let Some(source) = source {
+            self.rows.sources[usize::from(source.0)].errors += 1;
+        }
+        self.rows.target(target).errors += 1;
+        let at_us = micros(now.saturating_duration_since(self.start));
+        self.rows.fault(fault, at_us, source, backend);
+    }
+
+    fn warmup_answered(&mut self, ok: bool) {
+        if let Some(warmup) = &mut self.warmup {
+            warmup.unfinished = warmup.unfinished.saturating_sub(1);
+            *(if ok { &mut warmup.ok } else { &mut warmup.failed }) += 1;
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn nanos_between(from: Instant, to: Instant) -> i64 {
+    let signed = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
+    if to >= from {
+        signed(to - from)
+    } else {
+        -signed(from - to)
+    }
+}

@@ -1,0 +1,268 @@
+//! `swarm attack`: flags to a [`Plan`], or an error that names the flag. Reads the files that flags name and checks
+//! where outputs go; never here: the network, hosts, printing.
+
+pub mod args;
+pub mod crew;
+mod held;
+pub mod later;
+mod load;
+mod outputs;
+mod protocol;
+mod request;
+pub mod run_id;
+mod socketio;
+mod stages;
+pub mod steps;
+mod target;
+
+use self::args::AttackArgs;
+use super::Usage;
+use crate::plan::Plan;
+use crate::requirement::{Requirement, bare_latency};
+use crate::secret;
+use std::path::PathBuf;
+use swarm_agent::wire::report::Latency;
+use swarm_agent::wire::share::Load;
+
+pub use self::target::Kind;
+
+/// What comes from outside the flags, handed in so that tests own it.
+pub struct Surroundings {
+    /// The words of the command line, the program's name first.
+    pub words: Vec<String>,
+    /// Environment variables, for `env:NAME`.
+    pub environment: Box<secret::Environment>,
+    /// Names the run.
+    pub run: String,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn real() -> Self {
+        Self {
+            words: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            environment: Box::new(|name| std::env::var(name).ok()),
+            run: run_id::fresh(),
+        }
+    }
+}
+
+/// `swarm attack`, understood.
+#[derive(Debug, Clone)]
+pub struct AttackCommand {
+    /// What the whole run is to do.
+    pub plan: Plan,
+    /// What the plan's flags leave in doubt, to be printed with it and warned of in the report: `(kind, text)`.
+    pub notes: Vec<(String, String)>,
+    /// Where the hosts come from.
+    pub hosts: HostsFrom,
+    /// How ssh is told to reach them.
+    pub ssh: SshOptions,
+    /// What is written and printed.
+    pub outputs: Outputs,
+    /// How far to go.
+    pub mode: Mode,
+    /// `--yes`: consent for every host name of the plan.
+    pub yes: bool,
+    /// Agents of other architectures: `(x86_64, file)`.
+    pub agent_binaries: Vec<(String, PathBuf)>,
+}
+
+/// Where the hosts come from: the union of all that is named. Raw text; `fleet::hostlist` reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostsFrom {
+    /// Values of `--hosts`, as typed.
+    pub lists: Vec<String>,
+    /// Values of `--host-file`.
+    pub files: Vec<HostFile>,
+    /// Agents on this machine.
+    pub local: u32,
+}
+
+/// A host file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostFile {
+    /// `-`
+    Stdin,
+    /// A file.
+    Path(PathBuf),
+}
+
+/// As ssh takes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SshOptions {
+    /// `-i`
+    pub identity: Option<PathBuf>,
+    /// `-F`
+    pub config: Option<PathBuf>,
+    /// Accept host keys never seen before.
+    pub accept_new: bool,
+}
+
+/// What is written and printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outputs {
+    /// Report files, all ending in `.json`, in folders that can be written.
+    pub files: Vec<PathBuf>,
+    /// stdout holds JSON alone.
+    pub json: bool,
+    /// Only the result and warnings.
+    pub quiet: bool,
+    /// Show the live line.
+    pub live: bool,
+}
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All the way.
+    Run,
+    /// Print the plan; no network.
+    DryRun,
+    /// Until every host is armed, then stop.
+    ArmOnly,
+}
+
+/// What was filled in and what is in doubt, gathered on the way.
+#[derive(Debug, Default)]
+struct Noted {
+    defaults: Vec<String>,
+    notes: Vec<(String, String)>,
+}
+
+impl Noted {
+    fn took(&mut self, flag: impl Into<String>) {
+        self.defaults.push(flag.into());
+    }
+
+    fn note(&mut self, kind: &str, text: impl Into<String>) {
+        self.notes.push((kind.into(), text.into()));
+    }
+}
+
+/// What the flags mean.
+pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackCommand, Usage> {
+    let mut noted = Noted::default();
+    let aim = target::aim(args)?;
+    protocol::refuse_strangers(args, aim.kind)?;
+    let hosts = outputs::hosts(args, &mut noted)?;
+    let engine = protocol::engine(args, &aim, around, &mut noted)?;
+    let limits = request::limits(args, &mut noted)?;
+    let load = load::load(
+        args,
+        aim.kind,
+        protocol::says_something(&engine),
+        limits.hit,
+        &mut noted,
+    )?;
+    let requirements = requirements(args, bare_latency(&engine), &load, &mut noted)?;
+    let mut targets = aim.targets.clone();
+    let request = request::request(args, &aim, around, &mut targets, &mut noted)?;
+    let plan = Plan {
+        run: around.run.clone(),
+        command: secret::redact_command(&around.words, &typed_secrets(args)),
+        targets,
+        engine,
+        load,
+        request,
+        tls: request::tls(args)?,
+        backend_from: request::backend_from(args)?,
+        limits,
+        sources: request::sources(args)?,
+        min_hosts: outputs::min_hosts(args, &mut noted)?,
+        requirements,
+        strict: args.strict,
+        trace: args.trace_one,
+        defaults: noted.defaults,
+    };
+    Ok(AttackCommand {
+        plan,
+        notes: noted.notes,
+        hosts,
+        ssh: SshOptions {
+            identity: args.identity.clone(),
+            config: args.ssh_config.clone(),
+            accept_new: args.accept_new_host_keys,
+        },
+        outputs: outputs::outputs(args)?,
+        mode: outputs::mode(args)?,
+        yes: args.yes,
+        agent_binaries: outputs::agent_binaries(args)?,
+    })
+}
+
+fn requirements(args: &AttackArgs, bare: Latency, load: &Load, noted: &mut Noted) -> Result<Vec<Requirement>, Usage> {
+    let mut read = Vec::with_capacity(args.require.len());
+    for typed in &args.require {
+        let requirement = Requirement::parse(typed, bare).map_err(|error| match error.strip_prefix("quote it: ") {
+            Some(_) => Usage(error),
+            None => Usage::of("--require", error),
+        })?;
+        let due_only = matches!(
+            requirement.subject,
+            crate::requirement::Subject::Latency(Latency::Request | Latency::Lateness, _)
+        );
+        if due_only && matches!(load, Load::Closed(_)) {
+            let subject = requirement.subject();
+            noted.note(
+                "requirement_not_measured",
+                format!("a closed loop has no due times, so {subject} is not measured and fails: use -q, or require service.{}", subject.split('.').skip(1).collect::<Vec<_>>().join(".")),
+            );
+        }
+        read.push(requirement);
+    }
+    Ok(read)
+}
+
+/// Every typed value that may hold a secret, with what is shown instead.
+fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut add = |typed: &str, shown: String| pairs.push((typed.to_string(), shown));
+    args.urls.iter().for_each(|url| add(url, secret::redact_url(url)));
+    args.header
+        .iter()
+        .for_each(|line| add(line, secret::redact_header_line(line)));
+    args.cookie
+        .iter()
+        .for_each(|cookies| add(cookies, secret::redact_cookies(cookies)));
+    args.query.iter().for_each(|pair| add(pair, secret::redact_pair(pair)));
+    args.emit.iter().for_each(|emit| add(emit, socketio::redact_emit(emit)));
+    args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
+    args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));
+    for payload in [&args.data, &args.message].into_iter().flatten() {
+        add(payload, secret::redact_payload(payload));
+    }
+    pairs.retain(|(typed, shown)| typed != shown);
+    pairs
+}
+
+/// Reads one flag's value, its name before any error.
+fn read<T>(flag: &str, typed: &Option<String>, how: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Usage> {
+    typed
+        .as_deref()
+        .map(|text| how(text).map_err(|error| Usage(format!("{flag} {text}: {error}"))))
+        .transpose()
+}
+
+/// Reads one flag's value or takes its default, which is then printed.
+fn read_or<T: Copy>(
+    flag: &str,
+    typed: &Option<String>,
+    how: impl Fn(&str) -> Result<T, String>,
+    default: T,
+    shown: impl Fn(T) -> String,
+    noted: &mut Noted,
+) -> Result<T, Usage> {
+    match read(flag, typed, how)? {
+        Some(value) => Ok(value),
+        None => {
+            noted.took(format!("{flag} {}", shown(default)));
+            Ok(default)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

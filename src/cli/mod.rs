@@ -1,0 +1,153 @@
+//! The command line: what was typed, and what it means in the domain's values.
+//!
+//! One file or folder a subcommand. Never here: sockets, AWS types, tables.
+
+pub mod ask;
+pub mod attack;
+pub mod preview;
+pub mod units;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Wrong usage, as a lower-case fragment that names the flag and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+impl Usage {
+    /// `flag value: what is wrong`.
+    pub fn of(flag: &str, error: impl std::fmt::Display) -> Self {
+        Self(format!("{flag} {error}"))
+    }
+}
+
+impl From<String> for Usage {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "swarm",
+    version,
+    about = "Load from many hosts at one instant, merged exactly, with the balancer made visible",
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A subcommand as typed.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Load a target from many hosts at one instant
+    Attack(Box<attack::args::AttackArgs>),
+    /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test
+    Demo(DemoArgs),
+}
+
+/// `swarm demo` as typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct DemoArgs {
+    /// stdout holds the two reports as JSON alone
+    #[arg(long)]
+    pub json: bool,
+    /// No live line
+    #[arg(long)]
+    pub no_live: bool,
+}
+
+/// What the words of the command line came to.
+#[derive(Debug, Clone)]
+pub enum Parsed {
+    /// A command to run.
+    Command(Command),
+    /// `--help` or `--version`: this text belongs on stdout, exit 0.
+    Text(String),
+}
+
+/// Reads the words of the command line, the program's name first. No I/O.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage> {
+    let command = Cli::command().mut_subcommand("attack", attack::later::declare);
+    let read = command.try_get_matches_from(words).and_then(|matches| {
+        let later = matches.subcommand_matches("attack").and_then(attack::later::first);
+        Ok((Cli::from_arg_matches(&matches)?, later))
+    });
+    match read {
+        Ok((_, Some(refusal))) => Err(Usage(refusal)),
+        Ok((cli, None)) => Ok(Parsed::Command(cli.command)),
+        Err(error) if !error.use_stderr() => Ok(Parsed::Text(error.render().to_string())),
+        Err(error) => {
+            let text = error.render().to_string();
+            Err(Usage(
+                text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_string(),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Result<Parsed, Usage> {
+        parse(std::iter::once("swarm").chain(line.iter().copied()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command()
+            .mut_subcommand("attack", attack::later::declare)
+            .debug_assert();
+    }
+
+    #[test]
+    fn help_is_text_and_grouped() {
+        let Ok(Parsed::Text(text)) = read(&["attack", "--help"]) else {
+            panic!("help is text")
+        };
+        for heading in ["From where", "At what", "How much", "What comes out"] {
+            assert!(text.contains(&format!("{heading}:")), "{heading}: {text}");
+        }
+        assert!(!text.contains("--http2"), "{text}");
+        assert!(matches!(read(&["--version"]), Ok(Parsed::Text(_))));
+    }
+
+    #[test]
+    fn unknown_words_are_wrong_usage() {
+        assert!(
+            read(&["attack", "--nonsense", "http://h/"])
+                .unwrap_err()
+                .0
+                .starts_with("unexpected argument '--nonsense'")
+        );
+        assert!(read(&["attak"]).is_err());
+        assert!(matches!(
+            read(&["demo", "--json"]),
+            Ok(Parsed::Command(Command::Demo(DemoArgs { json: true, .. })))
+        ));
+    }
+
+    #[test]
+    fn what_is_not_there_yet_says_so() {
+        for (line, says) in [
+            (&["--http2"][..], "--http2 is not there yet"),
+            (&["--abort-if", "errors>5%"], "--abort-if is not there yet"),
+            (&["--at", "60s=x"], "--at is not there yet"),
+            (&["--mark=60s=x"], "--mark is not there yet"),
+            (&["--lb-stats", "http://h/"], "--lb-stats is not there yet"),
+            (&["--fleet", "f"], "--fleet is not there yet"),
+            (&["-a", "1000"], "-c 1000 --connect-rate 200"),
+            (&["-a", "-c", "5"], "websocket-bench"),
+        ] {
+            let mut words = vec!["attack", "http://127.0.0.1/"];
+            words.extend(line);
+            let error = read(&words).unwrap_err().0;
+            assert!(error.contains(says), "{line:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether numbers that an agent sent can be true at all: what a hostile or broken agent sends must never overflow a
+//! sum or leave the bucket layout. Pure. Never here: whether the numbers agree with each other (that is `merge`).
+
+use swarm_agent::wire::histogram::{BUCKETS, Histogram};
+use swarm_agent::wire::report::{Counts, Interval, Report, Tally};
+
+/// No counter of one host reaches this; the counters of thousands of hosts or intervals add up within 64 bits.
+const MOST: u64 = 1 << 48;
+/// No sum of times in us of one host reaches this.
+const MOST_SUM: u128 = 1 << 100;
+/// No sum of squared times of one host reaches this.
+const MOST_SQUARES: u128 = 1 << 108;
+
+/// Whether an interval can be folded in.
+pub fn interval(interval: &Interval) -> bool {
+    counts(&interval.counts) && interval.at_us < MOST && interval.latency.iter().all(|(_, h)| histogram(h))
+}
+
+/// Whether a report can be merged.
+pub fn report(report: &Report) -> bool {
+    counts(&report.counts)
+        && report.ended_us < MOST
+        && report.warmup.as_ref().is_none_or(tally)
+        && report.start_offset.is_none_or(|ns| ns.unsigned_abs() < MOST)
+        && report.latency.iter().all(|(_, h)| histogram(h))
+}
+
+/// Whether a histogram keeps to the layout: known buckets, rising, and sums that can be added.
+pub fn histogram(histogram: &Histogram) -> bool {
+    histogram.count < MOST
+        && histogram.saturated < MOST
+        && histogram.max < 1 << 62
+        && histogram.sum < MOST_SUM
+        && histogram.sum_of_squares < MOST_SQUARES
+        && histogram
+            .buckets
+            .iter()
+            .all(|(index, n)| (*index as usize) < BUCKETS && *n < MOST)
+        && histogram.buckets.windows(2).all(|pair| pair[0].0 < pair[1].0)
+}
+
+fn counts(counts: &Counts) -> bool {
+    tally(&counts.tally)
+        && counts.backend_overflow < MOST
+        && counts.redirected < MOST
+        && counts.statuses.iter().all(|(_, n)| *n < MOST)
+        && counts
+            .faults
+            .iter()
+            .all(|row| row.count < MOST && row.first_at_us < MOST)
+        && counts.sources.iter().all(|row| {
+            [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST)
+                && row.backends.iter().all(|(_, n)| *n < MOST)
+                && histogram(&row.latency)
+        })
+        && counts
+            .backends
+            .iter()
+            .all(|row| [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST) && histogram(&row.latency))
+        && counts.targets.iter().all(|row| {
+            row.requests < MOST
+                && row.errors < MOST
+                && row.addresses.iter().all(|(_, n)| *n < MOST)
+                && histogram(&row.latency)
+        })
+}
+
+fn tally(tally: &Tally) -> bool {
+    let (c, m) = (&tally.connections, &tally.messages);
+    [
+        tally.requests,
+        tally.ok,
+        tally.failed,
+        tally.unfinished,
+        tally.not_started,
+        tally.late,
+        tally.bytes_sent,
+        tally.bytes_received,
+        c.attempted,
+        c.opened,
+        c.failed,
+        c.unfinished,
+        c.dropped,
+        c.open,
+        m.sent,
+        m.received,
+        m.expected,
+        m.acked,
+        m.lost,
+        m.unfinished,
+    ]
+    .iter()
+    .all(|n| *n < MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_cannot_be_true_are_told() {
+        let good = Histogram {
+            count: 2,
+            buckets: vec![(1, 1), (2, 1)],
+            ..Histogram::default()
+        };
+        assert!(histogram(&good));
+        let spoil: [fn(&mut Histogram); 5] = [
+            |h| h.count = u64::MAX,
+            |h| h.sum = u128::MAX,
+            |h| h.sum_of_squares = u128::MAX,
+            |h| h.buckets = vec![(2, 1), (1, 1)],
+            |h| h.buckets = vec![(u32::MAX, 1)],
+        ];
+        for (case, spoil) in spoil.into_iter().enumerate() {
+            let mut bad = good.clone();
+            spoil(&mut bad);
+            assert!(!histogram(&bad), "case {case}");
+        }
+        let mut counts = Counts::default();
+        counts.tally.messages.lost = u64::MAX;
+        assert!(!super::counts(&counts));
+    }
+}

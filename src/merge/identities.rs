@@ -1,0 +1,446 @@
+//! The sums that are proven: each identity compares numbers that were kept independently.
+//!
+//! Per host, for those whose final report came; for the whole, that it is the sum of its parts and that the shares were
+//! the plan. A lost host has no final report, so nothing of it can be proven and nothing is. Pure.
+
+use super::planned::{planned_hits, whole_hits};
+use super::summary::{Latencies, Part};
+use super::warning::Warning;
+use crate::conduct::outcome::{HostEnd, HostOutcome, Progress};
+use std::collections::BTreeSet;
+use swarm_agent::wire::histogram::{Histogram, highest_of, lowest_of};
+use swarm_agent::wire::report::{Counts, Latency, Report, Tally};
+use swarm_agent::wire::share::{Load, Share};
+
+/// Which sum did not add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// planned = requests + not_started
+    Planned,
+    /// requests = ok + failed + unfinished
+    Hits,
+    /// attempted = opened + failed + unfinished connections
+    Connections,
+    /// answers expected = acked + lost + unfinished
+    Answers,
+    /// A histogram's count = what its buckets hold
+    Buckets,
+    /// A histogram's count = the counter of what it times
+    Samples,
+    /// Interval histograms added up = the final ones, bucket by bucket
+    Intervals,
+    /// Counters of the last interval = the final ones
+    Counters,
+    /// Sequence numbers from 0 to the last one, without gaps
+    Sequence,
+    /// Rows by source, backend or target = the totals
+    Rows,
+    /// All hosts = the whole
+    Parts,
+    /// All shares = the plan
+    Shares,
+}
+
+impl Identity {
+    /// The kind of the warning.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "sum_planned",
+            Self::Hits => "sum_hits",
+            Self::Connections => "sum_connections",
+            Self::Answers => "sum_answers",
+            Self::Buckets => "sum_buckets",
+            Self::Samples => "sum_samples",
+            Self::Intervals => "sum_intervals",
+            Self::Counters => "sum_counters",
+            Self::Sequence => "sum_sequence",
+            Self::Rows => "sum_rows",
+            Self::Parts => "sum_parts",
+            Self::Shares => "sum_shares",
+        }
+    }
+}
+
+/// Two numbers that should be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The identity.
+    pub identity: Identity,
+    /// The host; `None` for the whole.
+    pub host: Option<String>,
+    /// What stands on the left and its number.
+    pub left: (String, u128),
+    /// What stands on the right and its number.
+    pub right: (String, u128),
+    /// The first interval that is known to be wrong.
+    pub first_bad: Option<u32>,
+}
+
+impl Mismatch {
+    /// As a warning.
+    pub fn warning(&self) -> Warning {
+        let host = self.host.as_deref().unwrap_or("the whole");
+        let (left, right) = (&self.left, &self.right);
+        let mut text = format!("{host}: {} is {}, but {} is {}", left.0, left.1, right.0, right.1);
+        if let Some(seq) = self.first_bad {
+            text += &format!("; first bad interval: {seq}");
+        }
+        Warning::new(self.identity.word(), text)
+            .advise("do not trust these numbers; please report this as a bug of swarm")
+    }
+}
+
+/// Proves the sums of one host that reported.
+pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch> {
+    let mut proof = Proof::of(Some(&host.name));
+    let counts = &report.counts;
+    let tally = &counts.tally;
+    let progress = &host.progress;
+    proof.sequence(progress, report.last_seq);
+    if let Some(planned) = host.share.as_ref().and_then(planned_hits) {
+        let sent = total(&[tally.requests, tally.not_started]);
+        proof.equal(
+            Identity::Planned,
+            ("planned", planned.into()),
+            ("requests + not_started", sent),
+        );
+    }
+    proof.tally(tally);
+    let whole = super::rows::latencies(&report.latency);
+    for (name, histogram) in &whole {
+        proof.buckets(name.word(), histogram);
+    }
+    proof.samples(&whole, tally, load);
+    proof.intervals(&whole, progress);
+    proof.counters(tally, progress);
+    proof.rows(counts, &whole, load);
+    let bad = first_bad(progress);
+    for mismatch in &mut proof.found {
+        let by_interval = matches!(
+            mismatch.identity,
+            Identity::Samples | Identity::Intervals | Identity::Counters | Identity::Buckets
+        );
+        mismatch.first_bad = mismatch.first_bad.or(bad.filter(|_| by_interval));
+    }
+    proof.found
+}
+
+/// Proves that the whole is the sum of its parts and that the shares were the plan.
+pub fn of_whole(whole: &Part, parts: &[&Part], hosts: &[&HostOutcome], load: &Load) -> Vec<Mismatch> {
+    let mut proof = Proof::of(None);
+    for (at, (name, n)) in fields(&whole.tally).into_iter().enumerate() {
+        let sum = parts.iter().map(|p| u128::from(fields(&p.tally)[at].1)).sum();
+        proof.equal(
+            Identity::Parts,
+            (name, n.into()),
+            (&format!("{name} of all hosts"), sum),
+        );
+    }
+    for name in Latency::ALL {
+        let merged = whole.latency.get(&name).map_or(0, Histogram::bucket_total);
+        let sum: u64 = parts.iter().filter_map(|p| p.latency.get(&name)).map(|h| h.count).sum();
+        proof.equal(
+            Identity::Parts,
+            (&format!("samples in the merged {}", name.word()), merged.into()),
+            ("those of all hosts", sum.into()),
+        );
+    }
+    let shares: Vec<&Share> = hosts.iter().filter_map(|h| h.share.as_ref()).collect();
+    if let Some(first) = shares.first()
+        && hosts.len() == first.hosts as usize
+        && let Some(planned) = whole_hits(load)
+    {
+        let sum = shares.iter().filter_map(|s| planned_hits(s)).map(u128::from).sum();
+        proof.equal(
+            Identity::Shares,
+            ("planned", planned.into()),
+            ("planned of all shares", sum),
+        );
+    }
+    proof.found
+}
+
+/// Collects mismatches of one host or of the whole.
+struct Proof {
+    host: Option<String>,
+    found: Vec<Mismatch>,
+}
+
+impl Proof {
+    fn of(host: Option<&str>) -> Self {
+        Self {
+            host: host.map(str::to_owned),
+            found: Vec::new(),
+        }
+    }
+
+    fn equal(&mut self, identity: Identity, left: (&str, u128), right: (&str, u128)) {
+        if left.1 != right.1 {
+            self.found.push(Mismatch {
+                identity,
+                host: self.host.clone(),
+                left: (left.0.to_owned(), left.1),
+                right: (right.0.to_owned(), right.1),
+                first_bad: None,
+            });
+        }
+    }
+
+    fn at_most(&mut self, identity: Identity, left: (&str, u128), right: (&str, u128)) {
+        if left.1 > right.1 {
+            self.equal(identity, left, right);
+        }
+    }
+
+    fn sequence(&mut self, progress: &Progress, last: Option<u32>) {
+        let sent = last.map_or(0, |seq| u128::from(seq) + 1);
+        self.equal(
+            Identity::Sequence,
+            ("intervals sent", sent),
+            ("intervals received", progress.intervals.into()),
+        );
+        if let Some(at) = progress.broken_at {
+            self.found.push(Mismatch {
+                identity: Identity::Sequence,
+                host: self.host.clone(),
+                left: ("intervals in sequence".to_owned(), at.into()),
+                right: ("intervals received".to_owned(), progress.points.len() as u128),
+                first_bad: Some(at),
+            });
+        }
+    }
+
+    fn tally(&mut self, tally: &Tally) {
+        let (c, m) = (&tally.connections, &tally.messages);
+        self.equal(
+            Identity::Hits,
+            ("requests", tally.requests.into()),
+            (
+                "ok + failed + unfinished",
+                total(&[tally.ok, tally.failed, tally.unfinished]),
+            ),
+        );
+        self.equal(
+            Identity::Connections,
+            ("connections attempted", c.attempted.into()),
+            (
+                "opened + failed + unfinished",
+                total(&[c.opened, c.failed, c.unfinished]),
+            ),
+        );
+        self.equal(
+            Identity::Answers,
+            ("answers expected", m.expected.into()),
+            ("acked + lost + unfinished", total(&[m.acked, m.lost, m.unfinished])),
+        );
+    }
+
+    fn buckets(&mut self, name: &str, histogram: &Histogram) {
+        self.equal(
+            Identity::Buckets,
+            (&format!("the count of {name}"), histogram.count.into()),
+            ("what its buckets hold", histogram.bucket_total().into()),
+        );
+    }
+
+    fn samples(&mut self, latency: &Latencies, tally: &Tally, load: &Load) {
+        let count = |name| latency.get(&name).map_or(0, |h| u128::from(h.count));
+        let mut pairs = vec![
+            ("service", count(Latency::Service), "ok", tally.ok),
+            ("request_failed", count(Latency::RequestFailed), "failed", tally.failed),
+            (
+                "message and ack",
+                count(Latency::Message) + count(Latency::Ack),
+                "answers acked",
+                tally.messages.acked,
+            ),
+        ];
+        match load {
+            Load::Open(_) => {
+                pairs.push(("request", count(Latency::Request), "ok", tally.ok));
+                pairs.push(("lateness", count(Latency::Lateness), "requests", tally.requests));
+            }
+            Load::Held(_) => {
+                let opened = tally.connections.opened;
+                pairs.push(("handshake", count(Latency::Handshake), "opened", opened));
+            }
+            Load::Closed(_) => {}
+        }
+        for (histogram, samples, counter, n) in pairs {
+            self.equal(
+                Identity::Samples,
+                (&format!("the count of {histogram}"), samples),
+                (counter, n.into()),
+            );
+        }
+    }
+
+    fn intervals(&mut self, whole: &Latencies, progress: &Progress) {
+        let nothing = Histogram::default();
+        let names: BTreeSet<Latency> = whole.keys().chain(progress.latency.keys()).copied().collect();
+        for name in names {
+            let last = whole.get(&name).unwrap_or(&nothing);
+            let added = progress.latency.get(&name).unwrap_or(&nothing);
+            if let Some((what, left, right)) = difference(added, last) {
+                self.equal(
+                    Identity::Intervals,
+                    (&format!("{what} of {} over the intervals", name.word()), left),
+                    ("in the final report", right),
+                );
+            }
+        }
+    }
+
+    fn counters(&mut self, tally: &Tally, progress: &Progress) {
+        let last = fields(&progress.counts.tally);
+        for ((name, n), (_, at_last)) in fields(tally).into_iter().zip(last) {
+            self.equal(
+                Identity::Counters,
+                (&format!("{name} at the last interval"), at_last.into()),
+                ("in the final report", n.into()),
+            );
+        }
+    }
+
+    /// Rows hold every answered hit where there are rows at all; the backend of a hit need not be known.
+    fn rows(&mut self, counts: &Counts, whole: &Latencies, load: &Load) {
+        let answered = total(&[counts.tally.ok, counts.tally.failed]);
+        let nothing = Histogram::default();
+        let main = super::rows::row_latency(load, whole);
+        let timed = whole.get(&main).unwrap_or(&nothing);
+        if !counts.sources.is_empty() {
+            let sum = counts.sources.iter().map(|r| u128::from(r.requests)).sum();
+            self.equal(
+                Identity::Rows,
+                ("requests of all sources", sum),
+                ("ok + failed", answered),
+            );
+            self.row_latency("sources", counts.sources.iter().map(|r| &r.latency), timed);
+        }
+        if !counts.targets.is_empty() {
+            let sum = counts.targets.iter().map(|r| u128::from(r.requests)).sum();
+            self.equal(
+                Identity::Rows,
+                ("requests of all targets", sum),
+                ("ok + failed", answered),
+            );
+            self.row_latency("targets", counts.targets.iter().map(|r| &r.latency), timed);
+        }
+        let of_backends = counts.backends.iter().map(|r| u128::from(r.requests)).sum();
+        self.at_most(
+            Identity::Rows,
+            ("requests of all backends", of_backends),
+            ("ok + failed", answered),
+        );
+        let cells = counts
+            .sources
+            .iter()
+            .flat_map(|r| &r.backends)
+            .map(|(_, n)| u128::from(*n))
+            .sum();
+        if matches!(load, Load::Held(_)) {
+            let clients = counts.backends.iter().map(|r| u128::from(r.connections)).sum();
+            self.equal(
+                Identity::Rows,
+                ("clients by source and backend", cells),
+                ("clients of all backends", clients),
+            );
+        } else {
+            self.at_most(
+                Identity::Rows,
+                ("requests by source and backend", cells),
+                ("requests of all backends", of_backends),
+            );
+        }
+    }
+
+    fn row_latency<'a>(&mut self, rows: &str, histograms: impl Iterator<Item = &'a Histogram>, whole: &Histogram) {
+        let mut sum = Histogram::default();
+        histograms.for_each(|h| sum.add(h));
+        if let Some((what, left, right)) = difference(&sum, whole) {
+            self.equal(
+                Identity::Rows,
+                (&format!("{what} of all {rows}"), left),
+                ("in the totals", right),
+            );
+        }
+    }
+}
+
+/// The first number in which two distributions differ.
+fn difference(left: &Histogram, right: &Histogram) -> Option<(String, u128, u128)> {
+    let exact = [
+        ("count", u128::from(left.count), u128::from(right.count)),
+        ("saturated", left.saturated.into(), right.saturated.into()),
+        ("min", left.min.into(), right.min.into()),
+        ("max", left.max.into(), right.max.into()),
+        ("sum", left.sum, right.sum),
+        ("sum of squares", left.sum_of_squares, right.sum_of_squares),
+    ];
+    if let Some((what, l, r)) = exact.into_iter().find(|(_, l, r)| l != r) {
+        return Some((what.to_owned(), l, r));
+    }
+    let at = |histogram: &Histogram, index: u32| {
+        histogram
+            .buckets
+            .iter()
+            .find(|(i, _)| *i == index)
+            .map_or(0, |(_, n)| u128::from(*n))
+    };
+    left.buckets
+        .iter()
+        .chain(&right.buckets)
+        .map(|(index, _)| *index)
+        .find(|index| at(left, *index) != at(right, *index))
+        .map(|index| {
+            let (low, high) = (lowest_of(index as usize), highest_of(index as usize));
+            (format!("bucket {low} to {high} us"), at(left, index), at(right, index))
+        })
+}
+
+fn first_bad(progress: &Progress) -> Option<u32> {
+    let uneven = progress.points.iter().find(|p| !p.even).map(|p| p.seq);
+    match (progress.broken_at, uneven) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn total(counts: &[u64]) -> u128 {
+    counts.iter().map(|n| u128::from(*n)).sum()
+}
+
+/// Every counter by name.
+fn fields(tally: &Tally) -> [(&'static str, u64); 20] {
+    let (c, m) = (&tally.connections, &tally.messages);
+    [
+        ("requests", tally.requests),
+        ("ok", tally.ok),
+        ("failed", tally.failed),
+        ("unfinished", tally.unfinished),
+        ("not_started", tally.not_started),
+        ("late", tally.late),
+        ("bytes_sent", tally.bytes_sent),
+        ("bytes_received", tally.bytes_received),
+        ("connections attempted", c.attempted),
+        ("connections opened", c.opened),
+        ("connections failed", c.failed),
+        ("connections unfinished", c.unfinished),
+        ("connections dropped", c.dropped),
+        ("connections open", c.open),
+        ("messages sent", m.sent),
+        ("messages received", m.received),
+        ("answers expected", m.expected),
+        ("answers acked", m.acked),
+        ("answers lost", m.lost),
+        ("answers unfinished", m.unfinished),
+    ]
+}
+
+/// Whether a host's final report is there to be proven.
+pub fn reported(host: &HostOutcome) -> Option<&Report> {
+    match &host.end {
+        HostEnd::Reported(report) => Some(report),
+        HostEnd::Lost { .. } | HostEnd::Refused { .. } => None,
+    }
+}

@@ -1,0 +1,131 @@
+//! Source addresses: what `--source-ips` names, and which of it a host owns. Pure.
+
+use crate::plan::SourceRange;
+use std::net::IpAddr;
+use swarm_agent::wire::message::Hello;
+
+/// Addresses that one host uses at most.
+const MOST: usize = 4096;
+
+/// The addresses of `ranges` that the host owns: those of its interfaces, and all of 127.0.0.0/8. Network and broadcast
+/// addresses of an IPv4 network are left out.
+pub fn owned(ranges: &[SourceRange], hello: &Hello) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for range in ranges {
+        let more: Vec<IpAddr> = match range {
+            SourceRange::One(address) => owns(hello, *address).then_some(*address).into_iter().collect(),
+            SourceRange::Net(net) => inside(hello, |address| net.contains(&address), net.hosts()),
+            SourceRange::Range(first, last) => inside(
+                hello,
+                |address| (*first..=*last).contains(&address),
+                between(*first, *last),
+            ),
+            SourceRange::Interface(name) => hello
+                .interfaces
+                .iter()
+                .filter(|(n, a)| n == name && !is_link_local(a))
+                .map(|(_, a)| *a)
+                .collect(),
+        };
+        for address in more.into_iter().take(MOST.saturating_sub(found.len())) {
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+    }
+    found
+}
+
+fn owns(hello: &Hello, address: IpAddr) -> bool {
+    let loopback = matches!(address, IpAddr::V4(v4) if v4.is_loopback());
+    loopback || hello.interfaces.iter().any(|(_, own)| *own == address)
+}
+
+/// The host's own addresses that the range holds, in the range's order for loopback ones, which are all ours.
+fn inside(hello: &Hello, holds: impl Fn(IpAddr) -> bool, all: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut own: Vec<IpAddr> = hello
+        .interfaces
+        .iter()
+        .map(|(_, a)| *a)
+        .filter(|a| holds(*a) && !a.is_loopback())
+        .collect();
+    own.sort();
+    own.extend(all.take(MOST).take_while(|address| address.is_loopback()));
+    own
+}
+
+fn between(first: IpAddr, last: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let mut next = Some(first);
+    std::iter::from_fn(move || {
+        let now = next?;
+        next = match (now < last, now) {
+            (true, IpAddr::V4(v4)) => u32::from(v4).checked_add(1).map(|n| IpAddr::V4(n.into())),
+            (true, IpAddr::V6(v6)) => u128::from(v6).checked_add(1).map(|n| IpAddr::V6(n.into())),
+            (false, _) => None,
+        };
+        Some(now)
+    })
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Hello {
+        let interfaces = [
+            ("lo", "127.0.0.1"),
+            ("eth0", "10.0.0.5"),
+            ("eth0", "10.0.0.9"),
+            ("eth0", "fe80::1"),
+        ];
+        Hello {
+            build: String::new(),
+            pid: 1,
+            cores: 1,
+            memory: 0,
+            files: 1024,
+            ports: (1, 2),
+            interfaces: interfaces
+                .iter()
+                .map(|(n, a)| ((*n).to_owned(), a.parse().unwrap()))
+                .collect(),
+        }
+    }
+
+    fn addresses(words: &[&str]) -> Vec<IpAddr> {
+        words.iter().map(|word| word.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_host_uses_what_it_owns() {
+        let range = |a: &str, b: &str| SourceRange::Range(a.parse().unwrap(), b.parse().unwrap());
+        let table = [
+            (
+                range("127.0.0.2", "127.0.0.4"),
+                vec!["127.0.0.2", "127.0.0.3", "127.0.0.4"],
+            ),
+            (range("10.0.0.1", "10.0.0.7"), vec!["10.0.0.5"]),
+            (
+                SourceRange::Net("10.0.0.0/24".parse().unwrap()),
+                vec!["10.0.0.5", "10.0.0.9"],
+            ),
+            (
+                SourceRange::Net("127.0.0.8/30".parse().unwrap()),
+                vec!["127.0.0.9", "127.0.0.10"],
+            ),
+            (SourceRange::One("10.0.0.6".parse().unwrap()), vec![]),
+            (SourceRange::Interface("eth0".into()), vec!["10.0.0.5", "10.0.0.9"]),
+        ];
+        for (range, expected) in table {
+            assert_eq!(
+                owned(std::slice::from_ref(&range), &hello()),
+                addresses(&expected),
+                "{range:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Owns: the balancers in front of the servers: HAProxy as four teams had it (source hash for Socket.IO), variants of
+//! it, nginx with ip_hash, and their certificates. Must not: start the servers behind them.
+
+use crate::Result;
+use crate::net::BRIDGE_ADDRESS;
+use crate::process::{Daemon, run, wait_until};
+use crate::server::{SOCKETIO, at};
+use std::fmt::Write as _;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// HAProxy, source hash for Socket.IO, the rest round robin.
+pub const STICKY: u16 = 17080;
+/// HAProxy, round robin for everything.
+pub const ROUND_ROBIN: u16 = 17081;
+/// HAProxy, sticky by the cookie SERVERID.
+pub const COOKIE: u16 = 17082;
+/// nginx, ip_hash.
+pub const IP_HASH: u16 = 17083;
+/// As STICKY, over TLS with a self-signed certificate for the bridge's address and localhost.
+pub const TLS: u16 = 17443;
+/// TLS that answers only to the name SNI_NAME, with a certificate of the lab's own authority.
+pub const TLS_SNI: u16 = 17444;
+pub const SNI_NAME: &str = "chat.lab.test";
+
+pub struct Proxies {
+    _daemons: Vec<Daemon>,
+    pub certificates: Certificates,
+}
+
+pub struct Certificates {
+    /// The self-signed certificate itself, for `--cacert`.
+    pub own: PathBuf,
+    /// The lab's authority, which signed SNI_NAME's.
+    pub authority: PathBuf,
+}
+
+impl Proxies {
+    pub fn start(lab: &Path) -> Result<Self> {
+        let certificates = make_certificates(lab)?;
+        let haproxy = lab.join("haproxy.cfg");
+        std::fs::write(&haproxy, haproxy_config(lab)?)?;
+        let nginx = lab.join("nginx.conf");
+        std::fs::write(&nginx, nginx_config(lab)?)?;
+        let daemons = vec![
+            Daemon::start(
+                lab,
+                "haproxy",
+                Command::new("haproxy").arg("-db").arg("-f").arg(haproxy),
+            )?,
+            Daemon::start(
+                lab,
+                "nginx",
+                Command::new("nginx")
+                    .arg("-c")
+                    .arg(nginx)
+                    .arg("-p")
+                    .arg(lab)
+                    .args(["-g", "daemon off;"]),
+            )?,
+        ];
+        Ok(Self {
+            _daemons: daemons,
+            certificates,
+        })
+    }
+
+    pub fn wait_ready(&self) -> Result {
+        for port in [STICKY, ROUND_ROBIN, COOKIE, IP_HASH, TLS, TLS_SNI] {
+            let address = at(port)?;
+            wait_until(&format!("a balancer on {port}"), Duration::from_secs(10), || {
+                Ok(TcpStream::connect(address).is_ok())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// `http://BRIDGE:PORT/path`
+pub fn url(scheme: &str, port: u16, path: &str) -> String {
+    format!("{scheme}://{BRIDGE_ADDRESS}:{port}{path}")
+}
+
+fn haproxy_config(lab: &Path) -> Result<String> {
+    let mut servers = String::new();
+    let mut cookie_servers = String::new();
+    for (name, port) in SOCKETIO {
+        writeln!(servers, "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024")?;
+        writeln!(
+            cookie_servers,
+            "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024 cookie {name}"
+        )?;
+    }
+    let binds = |port: u16| format!("  bind {BRIDGE_ADDRESS}:{port}\n  bind 127.0.0.1:{port}\n");
+    let lab = lab.display();
+    Ok(format!(
+        "global
+  maxconn 8000
+defaults
+  mode http
+  maxconn 8000
+  option forwardfor
+  option http-server-close
+  timeout connect 5s
+  timeout queue 5s
+  timeout client 50s
+  timeout server 50s
+  timeout tunnel 1h
+
+frontend web
+{sticky}  bind {BRIDGE_ADDRESS}:{TLS} ssl crt {lab}/own.pem
+  bind 127.0.0.1:{TLS} ssl crt {lab}/own.pem
+  bind {BRIDGE_ADDRESS}:{TLS_SNI} ssl strict-sni crt {lab}/sni.pem
+  stats enable
+  stats uri /haproxy?stats
+  stats auth swarm:lab
+  acl is_websocket path_beg /socket.io
+  acl is_websocket hdr(Upgrade) -i WebSocket
+  use_backend websockets if is_websocket
+  default_backend www
+
+frontend not_sticky
+{round_robin}  default_backend www
+
+frontend by_cookie
+{cookie}  default_backend cookies
+
+backend websockets
+  balance source
+{servers}
+backend www
+  balance roundrobin
+{servers}
+backend cookies
+  balance roundrobin
+  cookie SERVERID insert indirect nocache
+{cookie_servers}",
+        sticky = binds(STICKY),
+        round_robin = binds(ROUND_ROBIN),
+        cookie = binds(COOKIE),
+    ))
+}
+
+fn nginx_config(lab: &Path) -> Result<String> {
+    let mut servers = String::new();
+    for (_, port) in SOCKETIO {
+        writeln!(servers, "    server {BRIDGE_ADDRESS}:{port};")?;
+    }
+    let lab = lab.display();
+    Ok(format!(
+        "user root;
+worker_processes 1;
+error_log {lab}/nginx.error.log;
+pid {lab}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {lab}/nginx-body; proxy_temp_path {lab}/nginx-proxy; fastcgi_temp_path {lab}/nginx-f;
+  uwsgi_temp_path {lab}/nginx-u; scgi_temp_path {lab}/nginx-s;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+  upstream nodes {{
+    ip_hash;
+{servers}  }}
+  server {{
+    listen {BRIDGE_ADDRESS}:{IP_HASH};
+    location / {{
+      proxy_pass http://nodes;
+      proxy_http_version 1.1;
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+    }}
+  }}
+}}
+"
+    ))
+}
+
+fn make_certificates(lab: &Path) -> Result<Certificates> {
+    let at = lab.display();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    // CA:FALSE: a server's own certificate, not an authority's, which strict verifiers refuse to see in this place.
+    run(Command::new("sh").arg("-ec").arg(format!(
+        "cd {at}
+         openssl req -x509 {key} -subj /CN=lab -keyout own.key -out own.crt \
+           -addext basicConstraints=critical,CA:FALSE \
+           -addext subjectAltName=IP:{BRIDGE_ADDRESS},IP:127.0.0.1,DNS:localhost 2>openssl.log
+         openssl req -x509 {key} -subj /CN=lab-authority -keyout ca.key -out ca.crt 2>>openssl.log
+         printf 'basicConstraints=CA:FALSE\\nsubjectAltName=DNS:{SNI_NAME}\\n' > sni.ext
+         openssl req {key} -subj /CN={SNI_NAME} -keyout sni.key -out sni.csr 2>>openssl.log
+         openssl x509 -req -in sni.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile sni.ext -out sni.crt 2>>openssl.log
+         cat own.crt own.key > own.pem
+         cat sni.crt sni.key > sni.pem"
+    )))?;
+    Ok(Certificates {
+        own: lab.join("own.crt"),
+        authority: lab.join("ca.crt"),
+    })
+}
