@@ -71,7 +71,7 @@ fn hello(build: &str) -> Hello {
         memory: 0,
         files: 1024,
         ports: (1, 2),
-        addresses: vec![],
+        interfaces: vec![],
     }
 }
 
