@@ -181,11 +181,9 @@ async fn bring(
 ) -> Result<(), DeployError> {
     // One line: a shell that reads line by line would take the next one for an answer to the script.
     let script = format!("{SCRIPT}deploy {nonce}; exit\n");
-    let sent = dialogue.send(script.as_bytes(), deadlines.shell).await;
-    // A shell that left at once breaks the pipe; what it said is worth more than that.
-    let first = match sent {
-        Err(Stopped::Slow) => Err(Stopped::Slow),
-        _ => dialogue.marker(deadlines.shell).await,
+    let first = match dialogue.send(script.as_bytes(), deadlines.shell).await {
+        Ok(()) => dialogue.marker(deadlines.shell).await,
+        Err(slow) => Err(slow),
     };
     let first = first.map_err(|_| no_shell(dialogue, host))?;
     let (system, arch) = named(&first).ok_or_else(|| no_shell(dialogue, host))?;

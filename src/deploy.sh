@@ -38,7 +38,7 @@ is_our_folder() {
         *) why='no absolute path'; return 1 ;;
     esac
     if [ ! -e "$1" ] && [ ! -L "$1" ]; then
-        mkdir -p "${1%/*}" 2>/dev/null
+        why=$(LC_ALL=C mkdir -p "${1%/*}" 2>&1) || return 1
         why=$(LC_ALL=C mkdir -m 700 "$1" 2>&1) || [ -d "$1" ] || return 1
     fi
     case $(mode_and_owner "$1") in

@@ -4,6 +4,7 @@
 //! other, and every error of the agent's ends this link alone, with a reason. Never here: which host does what.
 
 mod actor;
+mod pings;
 
 use crate::transport::Stream;
 use std::time::Duration;

@@ -50,18 +50,19 @@ impl Dialogue {
         self.stream.unread(self.ahead)
     }
 
-    /// Writes all of it, while standard error is still read: who fills that pipe reads no input.
+    /// Writes all of it, while standard error is still read: who fills that pipe reads no input. A far end that takes
+    /// no more is no error here: what it said last is worth more, and the next answer is either there or is not.
     pub async fn send(&mut self, bytes: &[u8], limit: Duration) -> Result<(), Stopped> {
         let Stream { input, errors, .. } = &mut self.stream;
         let writing = async {
-            input.write_all(bytes).await.map_err(|_| Stopped::Ended)?;
-            input.flush().await.map_err(|_| Stopped::Ended)
+            input.write_all(bytes).await?;
+            input.flush().await
         };
         let mut writing = std::pin::pin!(timeout(limit, writing));
         let mut piece = [0u8; 1024];
         loop {
             tokio::select! {
-                done = &mut writing => return done.unwrap_or(Err(Stopped::Slow)),
+                done = &mut writing => return done.map(|_| ()).map_err(|_| Stopped::Slow),
                 read = errors.read(&mut piece), if !self.errors_ended => {
                     keep(&mut self.errors, &mut self.errors_ended, &piece, read);
                 }

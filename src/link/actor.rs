@@ -1,9 +1,9 @@
 //! The task behind a link: three loops (write, read, standard error) over one stream, until the first of them ends.
 
+use super::pings::Pings;
 use super::{LinkEvent, LinkLimits, Order};
 use crate::clock::now_ns;
 use crate::transport::{Stream, plain};
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swarm_agent::wire::frame::{Inbox, Outbox};
@@ -17,8 +17,6 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 const NOISE_LIMIT: usize = 256 * 1024;
 /// The most bytes of standard error that a reason carries.
 const WORDS_KEPT: usize = 2048;
-/// The most pings without an answer that are remembered.
-const PINGS_KEPT: usize = 4096;
 /// How long the last words may take after the output has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long frames that are queued may take when the link is to end.
@@ -30,30 +28,6 @@ struct Shared {
     words: Mutex<Vec<u8>>,
     events: mpsc::Sender<LinkEvent>,
     limits: LinkLimits,
-}
-
-/// Pings that were sent and not answered.
-#[derive(Default)]
-struct Pings {
-    /// When each was sent, and whether behind other frames.
-    sent: BTreeMap<u32, (u64, bool)>,
-    /// When another frame was written last, until a later ping's answer shows that it has been read.
-    wrote_ns: Option<u64>,
-}
-
-impl Pings {
-    fn stamp(&mut self, seq: u32) {
-        self.sent.insert(seq, (now_ns(), self.wrote_ns.is_some()));
-        if self.sent.len() > PINGS_KEPT {
-            self.sent.pop_first();
-        }
-    }
-
-    fn answered(&mut self, seq: u32) -> Option<(u64, bool)> {
-        let (sent_ns, queued) = self.sent.remove(&seq)?;
-        self.wrote_ns = self.wrote_ns.filter(|wrote_ns| *wrote_ns >= sent_ns);
-        Some((sent_ns, queued))
-    }
 }
 
 /// Why a loop ended.
@@ -193,7 +167,7 @@ async fn read_or_silence<T>(reading: impl Future<Output = T>, heard: Instant, sh
         tokio::select! {
             read = &mut reading => return Ok(read),
             () = sleep(silence / 8) => {
-                let oldest = locked(&shared.pings).sent.values().map(|(sent_ns, _)| *sent_ns).min();
+                let oldest = locked(&shared.pings).oldest_ns();
                 let owed = oldest.is_some_and(|sent_ns| Duration::from_nanos(now_ns().saturating_sub(sent_ns)) > silence);
                 if owed && heard.elapsed() > silence {
                     return Err(failed(format!("nothing was heard from the agent for {} s", silence.as_secs_f32())));
@@ -355,17 +329,17 @@ async fn flush(input: &mut (impl AsyncWrite + Unpin), waiting: &mut Waiting, sha
 
 /// Writes the pings that wait, or else one frame.
 async fn write_once(input: &mut (impl AsyncWrite + Unpin), waiting: &mut Waiting, shared: &Shared) -> Result<(), End> {
-    if waiting.pings.is_empty() {
-        if let Some(frame) = waiting.outbox.next_frame() {
-            locked(&shared.pings).wrote_ns = Some(now_ns());
-            put(input, &frame).await?;
-        }
+    if waiting.pings.is_empty()
+        && let Some(frame) = waiting.outbox.next_frame()
+    {
+        locked(&shared.pings).wrote_another(now_ns());
+        put(input, &frame).await?;
     }
     for seq in waiting.pings.drain(..) {
         let mut alone = Outbox::default();
         alone.control(&ToAgent::Ping { seq }).expect("a ping fits a frame");
         let frame = alone.next_frame().expect("what was queued is there");
-        locked(&shared.pings).stamp(seq);
+        locked(&shared.pings).stamp(seq, now_ns());
         put(input, &frame).await?;
     }
     Ok(())

@@ -145,8 +145,8 @@ pub enum SshError {
 /// The SSH side of one run.
 #[derive(Debug)]
 pub struct Ssh {
-    /// Control sockets and the config; gone with the run.
-    folder: TempDir,
+    /// Control sockets and the config; gone with the last stream.
+    folder: Arc<TempDir>,
     config: PathBuf,
     known_hosts: KnownHosts,
     whole: Duration,
@@ -164,7 +164,7 @@ impl Ssh {
             .map_err(SshError::NoClient)?;
         let reorders = ssh_config::knows_reordering(&String::from_utf8_lossy(&version.stderr));
         let text = ssh_config::text(options, reorders)?;
-        let folder = control_folder()?;
+        let folder = new_control_folder()?;
         let config = folder.path().join("config");
         std::fs::write(&config, text).map_err(|source| SshError::Folder {
             folder: folder.path().to_owned(),
@@ -176,7 +176,7 @@ impl Ssh {
             options.connect_timeout_s
         };
         Ok(Self {
-            folder,
+            folder: Arc::new(folder),
             config,
             known_hosts: if options.accept_new_host_keys {
                 KnownHosts::Add
@@ -187,6 +187,11 @@ impl Ssh {
             at_once: Semaphore::new(AT_ONCE),
             per_address: Mutex::default(),
         })
+    }
+
+    /// Where the control sockets are, while this run lasts.
+    pub fn control_folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Connects and starts a POSIX shell that reads its script from the stream, whatever the login shell is.
@@ -212,7 +217,7 @@ impl Ssh {
             input: Box::new(input),
             output: Box::new(output),
             errors: Box::new(errors),
-            held: Held::Session(Box::new(child)),
+            held: Held::Session(Box::new(child), Arc::clone(&self.folder)),
         })
     }
 
@@ -280,7 +285,7 @@ fn chance() -> u64 {
 }
 
 /// A folder for control sockets: ours alone, and with a path short enough for a socket.
-fn control_folder() -> Result<TempDir, SshError> {
+fn new_control_folder() -> Result<TempDir, SshError> {
     let own = |parent: &Path| {
         tempfile::Builder::new()
             .prefix("swarm-")

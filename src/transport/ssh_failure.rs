@@ -42,13 +42,7 @@ pub fn told(host: &Host, log: &str) -> SshError {
             host: name,
             scan: format!("{port}{address}"),
         }
-    } else if has("Too many authentication failures") {
-        SshError::Denied {
-            host: name,
-            said,
-            words: host.ssh_words(),
-        }
-    } else if has("Permission denied (") {
+    } else if has("Permission denied (") || has("Too many authentication failures") {
         SshError::Denied {
             host: name,
             said,

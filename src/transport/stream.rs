@@ -3,6 +3,7 @@
 use openssh::{Child as RemoteChild, Session};
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -33,8 +34,8 @@ pub enum Held {
     Nothing,
     /// A child process of ours, killed when dropped.
     Child(Box<Child>),
-    /// The connection to a host, which this stream has for itself, and the process on it.
-    Session(Box<RemoteChild<Arc<Session>>>),
+    /// The connection to a host, which this stream has for itself, and the process on it; its socket's folder.
+    Session(Box<RemoteChild<Arc<Session>>>, Arc<TempDir>),
 }
 
 impl std::fmt::Debug for Stream {
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Stream {
         let held = match &self.held {
             Held::Nothing => "nothing",
             Held::Child(_) => "child",
-            Held::Session(_) => "session",
+            Held::Session(..) => "session",
         };
         f.debug_struct("Stream").field("held", &held).finish_non_exhaustive()
     }
@@ -100,7 +101,7 @@ impl Held {
                     child.kill().await.ok();
                 }
             }
-            Self::Session(child) => {
+            Self::Session(child, _folder) => {
                 let session = child.session();
                 // Gives up the channel; the process itself ends because its input did.
                 child.disconnect().await.ok();
