@@ -155,13 +155,7 @@ mod tests {
 
     type Row<'a> = &'a [(&'a str, u64)];
     /// Name, what each source saw, sticky, reached, how the verdict begins.
-    type Case<'a> = (
-        &'a str,
-        &'a [Row<'a>],
-        Option<bool>,
-        Option<u64>,
-        Option<&'a str>,
-    );
+    type Case<'a> = (&'a str, &'a [Row<'a>], Option<bool>, Option<u64>, Option<&'a str>);
 
     fn judged(rows: &[Row<'_>], unit: Unit, keep_cookies: bool) -> Affinity {
         let owned: Vec<Vec<(String, u64)>> = rows

@@ -1,6 +1,7 @@
 //! A summary's numbers as requirements ask for them. What was not measured is told with its reason, never as zero.
 
-use super::summary::{By as Table, HostStatus, Part, Summary};
+use super::parts::{By as Table, Row};
+use super::summary::{HostStatus, Part, Summary};
 use crate::requirement::{By, Figure, Figures, Stat, Word};
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::Latency;
@@ -140,7 +141,7 @@ fn table(by: By) -> Table {
     }
 }
 
-fn row_name(row: &super::summary::Row<'_>) -> String {
+fn row_name(row: &Row<'_>) -> String {
     row.source
         .map_or_else(|| row.name.to_owned(), |address| address.to_string())
 }

@@ -48,18 +48,10 @@ pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch
 }
 
 /// Proves that the whole is the sum of its parts and that the shares were the plan.
-pub fn of_whole(
-    whole: &Part,
-    parts: &[&Part],
-    hosts: &[&HostOutcome],
-    load: &Load,
-) -> Vec<Mismatch> {
+pub fn of_whole(whole: &Part, parts: &[&Part], hosts: &[&HostOutcome], load: &Load) -> Vec<Mismatch> {
     let mut proof = Proof::of(None);
     for (at, (name, n)) in fields(&whole.tally).into_iter().enumerate() {
-        let sum = parts
-            .iter()
-            .map(|p| u128::from(fields(&p.tally)[at].1))
-            .sum();
+        let sum = parts.iter().map(|p| u128::from(fields(&p.tally)[at].1)).sum();
         proof.equal(
             Identity::Parts,
             (name, n.into()),
@@ -68,17 +60,10 @@ pub fn of_whole(
     }
     for name in Latency::ALL {
         let merged = whole.latency.get(&name).map_or(0, Histogram::bucket_total);
-        let sum: u64 = parts
-            .iter()
-            .filter_map(|p| p.latency.get(&name))
-            .map(|h| h.count)
-            .sum();
+        let sum: u64 = parts.iter().filter_map(|p| p.latency.get(&name)).map(|h| h.count).sum();
         proof.equal(
             Identity::Parts,
-            (
-                &format!("samples in the merged {}", name.word()),
-                merged.into(),
-            ),
+            (&format!("samples in the merged {}", name.word()), merged.into()),
             ("those of all hosts", sum.into()),
         );
     }
@@ -87,11 +72,7 @@ pub fn of_whole(
         && hosts.len() == first.hosts as usize
         && let Some(planned) = whole_hits(load)
     {
-        let sum = shares
-            .iter()
-            .filter_map(|s| planned_hits(s))
-            .map(u128::from)
-            .sum();
+        let sum = shares.iter().filter_map(|s| planned_hits(s)).map(u128::from).sum();
         proof.equal(
             Identity::Shares,
             ("planned", planned.into()),
@@ -145,10 +126,7 @@ impl Proof {
                 identity: Identity::Sequence,
                 host: self.host.clone(),
                 left: ("intervals in sequence".to_owned(), at.into()),
-                right: (
-                    "intervals received".to_owned(),
-                    progress.points.len() as u128,
-                ),
+                right: ("intervals received".to_owned(), progress.points.len() as u128),
                 first_bad: Some(at),
             });
         }
@@ -175,10 +153,7 @@ impl Proof {
         self.equal(
             Identity::Answers,
             ("answers expected", m.expected.into()),
-            (
-                "acked + lost + unfinished",
-                total(&[m.acked, m.lost, m.unfinished]),
-            ),
+            ("acked + lost + unfinished", total(&[m.acked, m.lost, m.unfinished])),
         );
     }
 
@@ -194,12 +169,7 @@ impl Proof {
         let count = |name| latency.get(&name).map_or(0, |h| u128::from(h.count));
         let mut pairs = vec![
             ("service", count(Latency::Service), "ok", tally.ok),
-            (
-                "request_failed",
-                count(Latency::RequestFailed),
-                "failed",
-                tally.failed,
-            ),
+            ("request_failed", count(Latency::RequestFailed), "failed", tally.failed),
             (
                 "message and ack",
                 count(Latency::Message) + count(Latency::Ack),
@@ -210,12 +180,7 @@ impl Proof {
         match load {
             Load::Open(_) => {
                 pairs.push(("request", count(Latency::Request), "ok", tally.ok));
-                pairs.push((
-                    "lateness",
-                    count(Latency::Lateness),
-                    "requests",
-                    tally.requests,
-                ));
+                pairs.push(("lateness", count(Latency::Lateness), "requests", tally.requests));
             }
             Load::Held(_) => {
                 let opened = tally.connections.opened;
@@ -234,21 +199,14 @@ impl Proof {
 
     fn intervals(&mut self, whole: &Latencies, progress: &Progress) {
         let nothing = Histogram::default();
-        let names: BTreeSet<Latency> = whole
-            .keys()
-            .chain(progress.latency.keys())
-            .copied()
-            .collect();
+        let names: BTreeSet<Latency> = whole.keys().chain(progress.latency.keys()).copied().collect();
         for name in names {
             let last = whole.get(&name).unwrap_or(&nothing);
             let added = progress.latency.get(&name).unwrap_or(&nothing);
             if let Some((what, left, right)) = difference(added, last) {
                 self.equal(
                     Identity::Intervals,
-                    (
-                        &format!("{what} of {} over the intervals", name.word()),
-                        left,
-                    ),
+                    (&format!("{what} of {} over the intervals", name.word()), left),
                     ("in the final report", right),
                 );
             }
@@ -303,11 +261,7 @@ impl Proof {
             .map(|(_, n)| u128::from(*n))
             .sum();
         if matches!(load, Load::Held(_)) {
-            let clients = counts
-                .backends
-                .iter()
-                .map(|r| u128::from(r.connections))
-                .sum();
+            let clients = counts.backends.iter().map(|r| u128::from(r.connections)).sum();
             self.equal(
                 Identity::Rows,
                 ("clients by source and backend", cells),
@@ -322,12 +276,7 @@ impl Proof {
         }
     }
 
-    fn row_latency<'a>(
-        &mut self,
-        rows: &str,
-        histograms: impl Iterator<Item = &'a Histogram>,
-        whole: &Histogram,
-    ) {
+    fn row_latency<'a>(&mut self, rows: &str, histograms: impl Iterator<Item = &'a Histogram>, whole: &Histogram) {
         let mut sum = Histogram::default();
         histograms.for_each(|h| sum.add(h));
         if let Some((what, left, right)) = difference(&sum, whole) {

@@ -73,10 +73,7 @@ impl Mismatch {
     pub fn warning(&self) -> Warning {
         let host = self.host.as_deref().unwrap_or("the whole");
         let (left, right) = (&self.left, &self.right);
-        let mut text = format!(
-            "{host}: {} is {}, but {} is {}",
-            left.0, left.1, right.0, right.1
-        );
+        let mut text = format!("{host}: {} is {}, but {} is {}", left.0, left.1, right.0, right.1);
         if let Some(seq) = self.first_bad {
             text += &format!("; first bad interval: {seq}");
         }
@@ -112,11 +109,7 @@ pub fn difference(left: &Histogram, right: &Histogram) -> Option<(String, u128, 
         .find(|index| at(left, *index) != at(right, *index))
         .map(|index| {
             let (low, high) = (lowest_of(index as usize), highest_of(index as usize));
-            (
-                format!("bucket {low} to {high} us"),
-                at(left, index),
-                at(right, index),
-            )
+            (format!("bucket {low} to {high} us"), at(left, index), at(right, index))
         })
 }
 

@@ -60,11 +60,7 @@ impl Summary {
                 .filter(|h| !matches!(h.status, HostStatus::Refused { .. }))
                 .map(|h| of_part(h.name.as_str(), &h.part))
                 .collect(),
-            By::Group => self
-                .groups
-                .iter()
-                .map(|g| of_part(g.name.as_str(), &g.part))
-                .collect(),
+            By::Group => self.groups.iter().map(|g| of_part(g.name.as_str(), &g.part)).collect(),
             By::Backend => self
                 .backends
                 .iter()

@@ -78,10 +78,7 @@ pub fn totals(summary: &Summary) -> String {
             .filter_map(|(name, rate)| Some(vec![(*name).to_owned(), figures::rate((*rate)?)])),
     );
     rows.push(vec!["sent".into(), figures::bytes(tally.bytes_sent)]);
-    rows.push(vec![
-        "received".into(),
-        figures::bytes(tally.bytes_received),
-    ]);
+    rows.push(vec!["received".into(), figures::bytes(tally.bytes_received)]);
     table(&["totals", ""], rows, &[])
 }
 
@@ -113,9 +110,7 @@ pub fn latency(summary: &Summary) -> String {
 fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<String> {
     let tally = &summary.whole.tally;
     let missing = match name {
-        Latency::Request | Latency::Service => {
-            Some(tally.failed + tally.unfinished + tally.not_started)
-        }
+        Latency::Request | Latency::Service => Some(tally.failed + tally.unfinished + tally.not_started),
         Latency::Handshake => Some(tally.connections.failed + tally.connections.unfinished),
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
         Latency::RequestFailed | Latency::Connect | Latency::Tls | Latency::Lateness => None,
@@ -190,11 +185,7 @@ pub fn hosts(summary: &Summary) -> String {
         let started = !matches!(host.status, HostStatus::Refused { .. });
         let tally = &host.part.tally;
         let figure = |n: u64| {
-            if started {
-                figures::count(n)
-            } else {
-                String::new()
-            }
+            if started { figures::count(n) } else { String::new() }
         };
         let percent = |share: Option<f64>| share.map_or_else(String::new, figures::percent);
         vec![
@@ -222,12 +213,7 @@ pub fn hosts(summary: &Summary) -> String {
         "cpu",
         "steal",
     ];
-    limited(
-        &head,
-        summary.hosts.iter().map(row).collect(),
-        &[1],
-        "hosts",
-    )
+    limited(&head, summary.hosts.iter().map(row).collect(), &[1], "hosts")
 }
 
 /// Sources by backends.
@@ -239,11 +225,7 @@ pub fn matrix(summary: &Summary) -> String {
     let shown = matrix.backends.len().min(COLUMNS);
     let rest = matrix.backends.len() - shown;
     let mut head = vec!["source".to_owned()];
-    head.extend(
-        matrix.backends[..shown]
-            .iter()
-            .map(|name| clean::cell(name)),
-    );
+    head.extend(matrix.backends[..shown].iter().map(|name| clean::cell(name)));
     if rest > 0 {
         head.push(format!("{rest} others"));
     }
@@ -258,12 +240,7 @@ pub fn matrix(summary: &Summary) -> String {
     let mut rows: Vec<Vec<String>> = matrix
         .rows
         .iter()
-        .map(|row| {
-            line(
-                clean::cell(&format!("{} {}", row.address, row.host)),
-                &row.cells,
-            )
-        })
+        .map(|row| line(clean::cell(&format!("{} {}", row.address, row.host)), &row.cells))
         .collect();
     let left = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
@@ -304,8 +281,7 @@ pub fn parts(summary: &Summary) -> String {
             .collect(),
     };
     let head = |first| [first, "requests", "errors", "p50, ms", "p99, ms"];
-    limited(&head("group"), groups, &[], "groups")
-        + &limited(&head("target"), targets, &[], "targets")
+    limited(&head("group"), groups, &[], "groups") + &limited(&head("target"), targets, &[], "targets")
 }
 
 fn part(name: &str, requests: u64, errors: u64, latency: Option<&Histogram>) -> Vec<String> {
@@ -351,8 +327,7 @@ fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &st
         (true, _) => String::new(),
         (false, 0) => table(head, rows, texts),
         (false, left) => {
-            table(head, rows, texts)
-                + &format!("and {left} more {what}: see the JSON report (-o FILE.json)\n")
+            table(head, rows, texts) + &format!("and {left} more {what}: see the JSON report (-o FILE.json)\n")
         }
     }
 }

@@ -132,7 +132,7 @@ fn no_server_moves_the_cursor_and_no_secret_is_told() {
         .chars()
         .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
         .collect();
-    assert_eq!(bad, []);
+    assert!(bad.is_empty(), "{bad:?}");
     assert!(!text.contains("secret") && !json::text(&summary).unwrap().contains("secret"));
 }
 

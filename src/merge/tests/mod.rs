@@ -68,18 +68,14 @@ fn a_lost_host_keeps_what_it_had_sent() {
 fn a_refused_host_counts_nothing() {
     let mut outcome = open_loop(1);
     let mut refused = open_loop(2).hosts.remove(1);
-    refused.end = HostEnd::Refused {
-        why: "no route".into(),
-    };
+    refused.end = HostEnd::Refused { why: "no route".into() };
     outcome.hosts.push(refused);
     let summary = merge(&outcome);
     assert_eq!(summary.run.status, Status::Partial);
     assert_eq!(summary.whole.tally.requests, 40);
     assert_eq!(summary.hosts[1].part, Part::default());
     assert_eq!(summary.rows(By::Host).len(), 1);
-    outcome.hosts[0].end = HostEnd::Refused {
-        why: "no route".into(),
-    };
+    outcome.hosts[0].end = HostEnd::Refused { why: "no route".into() };
     assert_eq!(exit_code(&merge(&outcome), false), 6);
 }
 
@@ -89,9 +85,7 @@ fn a_report_that_cannot_be_true_spoils_only_its_own_host() {
     histogram(&mut outcome, 1, Latency::Service).sum_of_squares = u128::MAX;
     report(&mut outcome, 1).counts.tally.bytes_sent = u64::MAX;
     let summary = merge(&outcome);
-    assert!(
-        matches!(&summary.hosts[1].status, HostStatus::Lost { why, .. } if why.contains("cannot be true"))
-    );
+    assert!(matches!(&summary.hosts[1].status, HostStatus::Lost { why, .. } if why.contains("cannot be true")));
     assert_eq!(summary.run.status, Status::Partial);
 }
 
@@ -145,23 +139,13 @@ fn the_peak_is_the_largest_sum_at_one_cut() {
         .hosts
         .iter_mut()
         .for_each(|h| h.progress.points.iter_mut().for_each(|p| p.open = 0));
-    assert_eq!(
-        merge(&outcome).whole.peak,
-        None,
-        "some were open, no cut saw them"
-    );
+    assert_eq!(merge(&outcome).whole.peak, None, "some were open, no cut saw them");
 }
 
 #[test]
 fn the_skew_is_what_lies_between_the_first_and_the_last_start() {
     for (offsets, bounds, skew, bound, error) in [
-        (
-            vec![Some(5_000)],
-            vec![Some(900_000)],
-            Some(0),
-            Some(0),
-            Some(900),
-        ),
+        (vec![Some(5_000)], vec![Some(900_000)], Some(0), Some(0), Some(900)),
         (
             vec![Some(-2_000_000), Some(1_000_000), Some(0)],
             vec![Some(100_001), Some(200_000), Some(300_000)],
@@ -182,16 +166,11 @@ fn the_skew_is_what_lies_between_the_first_and_the_last_start() {
         for (at, (offset, bound)) in offsets.iter().zip(&bounds).enumerate() {
             report(&mut outcome, at).start_offset = *offset;
             let clock = outcome.hosts[at].clock.unwrap();
-            outcome.hosts[at].clock =
-                bound.map(|bound_ns| crate::conduct::outcome::Clock { bound_ns, ..clock });
+            outcome.hosts[at].clock = bound.map(|bound_ns| crate::conduct::outcome::Clock { bound_ns, ..clock });
         }
         let sync = merge(&outcome).sync;
         assert_eq!(sync.map(|s| s.start_skew_us), skew, "{offsets:?}");
-        assert_eq!(
-            sync.and_then(|s| s.start_skew_bound_us),
-            bound,
-            "{offsets:?}"
-        );
+        assert_eq!(sync.and_then(|s| s.start_skew_bound_us), bound, "{offsets:?}");
         assert_eq!(sync.and_then(|s| s.clock_error_us), error, "{offsets:?}");
     }
 }
@@ -228,21 +207,12 @@ fn doubts_are_told_with_their_numbers() {
             report(o, 0).start_offset = Some(60_130_000)
         }),
         ("preflight", "h0: slow disk", |o| {
-            o.hosts[0]
-                .armed
-                .as_mut()
-                .unwrap()
-                .warnings
-                .push("slow disk".into());
+            o.hosts[0].armed.as_mut().unwrap().warnings.push("slow disk".into());
         }),
-        (
-            "redirects",
-            "40 answers were redirects to https://b.test/x",
-            |o| {
-                report(o, 0).counts.redirected = 10;
-                report(o, 0).counts.location = Some("https://b.test/x?token=1".into());
-            },
-        ),
+        ("redirects", "40 answers were redirects to https://b.test/x", |o| {
+            report(o, 0).counts.redirected = 10;
+            report(o, 0).counts.location = Some("https://b.test/x?token=1".into());
+        }),
         ("session_id_unknown", "stickiness is broken", |o| {
             fault(o, FaultKind::SessionIdUnknown)
         }),
@@ -258,11 +228,7 @@ fn doubts_are_told_with_their_numbers() {
         change(&mut outcome);
         let summary = merge(&outcome);
         assert_eq!(kinds(&summary), [kind], "{:?}", summary.warnings);
-        assert!(
-            summary.warnings[0].text.contains(text),
-            "{}",
-            summary.warnings[0].text
-        );
+        assert!(summary.warnings[0].text.contains(text), "{}", summary.warnings[0].text);
         assert_eq!(summary.run.status, Status::Complete);
         assert_eq!(exit_code(&summary, true), 4);
     }
@@ -295,10 +261,7 @@ fn faults_of_all_hosts_are_one_row() {
     fault(&mut outcome, FaultKind::SessionIdUnknown);
     let rows = merge(&outcome).errors;
     assert_eq!(rows.len(), 1);
-    assert_eq!(
-        (rows[0].count, rows[0].first_at_us, rows[0].examples.len()),
-        (4, 8, 3)
-    );
+    assert_eq!((rows[0].count, rows[0].first_at_us, rows[0].examples.len()), (4, 8, 3));
     assert_eq!(rows[0].examples[0].host, "h1");
     assert_eq!(rows[0].examples[0].body, "{\"code\":1}\u{fffd}");
 }
@@ -310,10 +273,7 @@ fn a_doubtful_name_is_dropped_only_when_swarm_found_it_itself() {
     let summary = merge(&outcome);
     assert!(summary.backends.is_empty() && summary.matrix.backends.is_empty());
     assert!(summary.sources.iter().all(|s| s.backends.is_empty()));
-    assert_eq!(
-        (summary.affinity.verdict, summary.affinity.reached),
-        (None, None)
-    );
+    assert_eq!((summary.affinity.verdict, summary.affinity.reached), (None, None));
     outcome.plan.backend_from = BackendFrom::Header("x-backend".into());
     assert_eq!(merge(&outcome).backends.len(), 2);
 }

@@ -34,19 +34,13 @@ fn each_sum_that_is_corrupted_is_caught() {
         ("sum_shares", "share", |o| {
             o.hosts[1].share.as_mut().unwrap().deal.mine.push(0)
         }),
-        ("sum_hits", "unfinished", |o| {
-            report(o, 1).counts.tally.unfinished += 1
-        }),
+        ("sum_hits", "unfinished", |o| report(o, 1).counts.tally.unfinished += 1),
         ("sum_hits", "ok", |o| report(o, 1).counts.tally.ok -= 1),
         ("sum_connections", "failed", |o| {
             report(o, 1).counts.tally.connections.failed += 1
         }),
-        ("sum_answers", "lost", |o| {
-            report(o, 1).counts.tally.messages.lost += 1
-        }),
-        ("sum_buckets", "count", |o| {
-            histogram(o, 1, Latency::Service).count += 1
-        }),
+        ("sum_answers", "lost", |o| report(o, 1).counts.tally.messages.lost += 1),
+        ("sum_buckets", "count", |o| histogram(o, 1, Latency::Service).count += 1),
         ("sum_buckets", "bucket", |o| {
             histogram(o, 1, Latency::Request).buckets[0].1 += 1
         }),
@@ -54,19 +48,11 @@ fn each_sum_that_is_corrupted_is_caught() {
             histogram(o, 1, Latency::RequestFailed).count += 1
         }),
         ("sum_samples", "gone", |o| {
-            report(o, 1)
-                .latency
-                .retain(|(n, _)| *n != Latency::Lateness)
+            report(o, 1).latency.retain(|(n, _)| *n != Latency::Lateness)
         }),
-        ("sum_intervals", "min", |o| {
-            histogram(o, 1, Latency::Service).min -= 1
-        }),
-        ("sum_intervals", "max", |o| {
-            histogram(o, 1, Latency::Service).max += 1
-        }),
-        ("sum_intervals", "sum", |o| {
-            histogram(o, 1, Latency::Service).sum += 1
-        }),
+        ("sum_intervals", "min", |o| histogram(o, 1, Latency::Service).min -= 1),
+        ("sum_intervals", "max", |o| histogram(o, 1, Latency::Service).max += 1),
+        ("sum_intervals", "sum", |o| histogram(o, 1, Latency::Service).sum += 1),
         ("sum_intervals", "squares", |o| {
             histogram(o, 1, Latency::Service).sum_of_squares += 1
         }),
@@ -74,25 +60,13 @@ fn each_sum_that_is_corrupted_is_caught() {
             let buckets = &mut histogram(o, 1, Latency::Service).buckets;
             buckets[0].0 -= 1;
         }),
-        ("sum_counters", "late", |o| {
-            o.hosts[1].progress.counts.tally.late += 1
-        }),
-        ("sum_counters", "bytes", |o| {
-            report(o, 1).counts.tally.bytes_sent += 1
-        }),
-        ("sum_sequence", "gap", |o| {
-            o.hosts[1].progress.broken_at = Some(2)
-        }),
+        ("sum_counters", "late", |o| o.hosts[1].progress.counts.tally.late += 1),
+        ("sum_counters", "bytes", |o| report(o, 1).counts.tally.bytes_sent += 1),
+        ("sum_sequence", "gap", |o| o.hosts[1].progress.broken_at = Some(2)),
         ("sum_sequence", "last", |o| report(o, 1).last_seq = Some(4)),
-        ("sum_rows", "source", |o| {
-            report(o, 1).counts.sources[0].requests -= 1
-        }),
-        ("sum_rows", "target", |o| {
-            report(o, 1).counts.targets[0].requests += 1
-        }),
-        ("sum_rows", "backend", |o| {
-            report(o, 1).counts.backends[0].requests += 1
-        }),
+        ("sum_rows", "source", |o| report(o, 1).counts.sources[0].requests -= 1),
+        ("sum_rows", "target", |o| report(o, 1).counts.targets[0].requests += 1),
+        ("sum_rows", "backend", |o| report(o, 1).counts.backends[0].requests += 1),
         ("sum_rows", "source latency", |o| {
             report(o, 1).counts.sources[0].latency = recorded(&[1])
         }),
@@ -102,11 +76,7 @@ fn each_sum_that_is_corrupted_is_caught() {
         corrupt(&mut outcome);
         let summary = merge(&outcome);
         let case = format!("{kind} by {what}: {:?}", summary.warnings);
-        let warning = summary
-            .warnings
-            .iter()
-            .find(|w| w.kind == kind)
-            .expect(&case);
+        let warning = summary.warnings.iter().find(|w| w.kind == kind).expect(&case);
         let named = kind == "sum_shares" || warning.text.starts_with("h1: ");
         assert!(named, "{case}");
         assert_eq!(summary.run.status, Status::Incomplete, "{case}");
@@ -116,10 +86,7 @@ fn each_sum_that_is_corrupted_is_caught() {
 
 #[test]
 fn samples_of_held_clients_are_proven_too() {
-    for (name, what) in [
-        (Latency::Ack, "message and ack"),
-        (Latency::Handshake, "handshake"),
-    ] {
+    for (name, what) in [(Latency::Ack, "message and ack"), (Latency::Handshake, "handshake")] {
         let mut outcome = held(2, Some(Cadence::Once));
         *histogram(&mut outcome, 0, name) = recorded(&[5]);
         let summary = merge(&outcome);
@@ -141,10 +108,7 @@ fn the_whole_must_be_the_sum_of_its_parts() {
     let parts: Vec<&Part> = summary.hosts.iter().map(|h| &h.part).collect();
     let hosts: Vec<&HostOutcome> = outcome.hosts.iter().collect();
     let mut whole = summary.whole.clone();
-    assert_eq!(
-        identities::of_whole(&whole, &parts, &hosts, &summary.load),
-        []
-    );
+    assert_eq!(identities::of_whole(&whole, &parts, &hosts, &summary.load), []);
     whole.tally.bytes_received += 1;
     whole.latency.get_mut(&Latency::Request).unwrap().buckets[0].1 -= 1;
     let found = identities::of_whole(&whole, &parts, &hosts, &summary.load);
@@ -174,16 +138,8 @@ fn the_first_bad_interval_is_named() {
     }
     host.progress = progress;
     let summary = merge(&outcome);
-    let warning = summary
-        .warnings
-        .iter()
-        .find(|w| w.kind == "sum_intervals")
-        .unwrap();
-    assert!(
-        warning.text.contains("first bad interval: 2"),
-        "{}",
-        warning.text
-    );
+    let warning = summary.warnings.iter().find(|w| w.kind == "sum_intervals").unwrap();
+    assert!(warning.text.contains("first bad interval: 2"), "{}", warning.text);
 }
 
 /// An interval of host 1 in which two more hits were ok, made to look like those of the fixture.
@@ -194,10 +150,7 @@ fn fixture_interval(outcome: &Outcome, seq: u32) -> swarm_agent::wire::report::I
         .iter()
         .map(|p| p.requests - p.errors)
         .sum();
-    let failed: u64 = outcome.hosts[1].progress.points[..until]
-        .iter()
-        .map(|p| p.errors)
-        .sum();
+    let failed: u64 = outcome.hosts[1].progress.points[..until].iter().map(|p| p.errors).sum();
     let mut counts = outcome.hosts[1].progress.counts.clone();
     counts.tally.ok = ok;
     counts.tally.failed = failed;
@@ -207,10 +160,7 @@ fn fixture_interval(outcome: &Outcome, seq: u32) -> swarm_agent::wire::report::I
         at_us: point.at_us,
         counts,
         latency: vec![
-            (
-                Latency::Service,
-                samples((point.requests - point.errors) as usize),
-            ),
+            (Latency::Service, samples((point.requests - point.errors) as usize)),
             (Latency::RequestFailed, samples(point.errors as usize)),
         ],
         cpu_busy: None,
