@@ -1,3 +1,5 @@
+//! Tests of the requirements' grammar and of their judgement.
+
 use super::*;
 
 /// Figures of a made-up run.

@@ -1,3 +1,5 @@
+//! Tests of what is shown: snapshots, cleanliness, length.
+
 use super::*;
 use crate::conduct::outcome::{HostEnd, Outcome};
 use crate::merge::fixture::{closed_loop, held, open_loop};

@@ -1,12 +1,11 @@
 //! One HTTP client: its connections, cookies and requests, and the life of one hit, redirects included.
 
+use super::ask::{http, idempotent, is_redirect, rendered};
 use crate::codec::backend::{BackendNames, Found};
 use crate::codec::cookie::Jar;
-use crate::codec::http1::{RequestLine, request};
 use crate::engine::http::{Answer, Broken, Connection, Question};
 use crate::recorder::{BackendId, ConnectTimes, Mark, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
-use crate::wire::share::{Engine, Http};
 use crate::worker::Worker;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -412,48 +411,4 @@ impl Client {
             Err(fault) => recorder.hit_failed(mark, now, done.backend, None, Some(&fault)),
         }
     }
-}
-
-fn is_redirect(status: u16) -> bool {
-    matches!(status, 301 | 302 | 303 | 307 | 308)
-}
-
-fn http(worker: &Worker) -> &Http {
-    match &worker.share.engine {
-        Engine::Http(http) => http,
-        Engine::Websocket(_) | Engine::Socketio(_) => unreachable!("the flow of http runs http engines alone"),
-    }
-}
-
-fn idempotent(worker: &Worker) -> bool {
-    matches!(
-        http(worker).method.as_str(),
-        "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
-    )
-}
-
-/// Head and body of a request as bytes; `other` asks with another method and path, without a body when it is GET.
-fn rendered(worker: &Worker, jar: &Jar, target: u16, other: Option<(&str, &str)>) -> Rc<[u8]> {
-    let http = http(worker);
-    let at = &worker.share.targets[usize::from(target)];
-    let (method, path) = other.unwrap_or((&http.method, &at.path));
-    let line = RequestLine {
-        method,
-        path,
-        authority: &at.authority,
-        close: !http.keepalive,
-    };
-    let cookie = jar.header(0, worker.share.request.cookie.as_deref());
-    let body = if other.is_some() && method == "GET" {
-        None
-    } else {
-        http.body.as_deref()
-    };
-    request(
-        &line,
-        &worker.share.request.headers,
-        Some(cookie.as_str()).filter(|c| !c.is_empty()),
-        body,
-    )
-    .into()
 }

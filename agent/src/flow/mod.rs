@@ -4,6 +4,7 @@
 //! grace period ends. Never here: sockets, protocols (`engine`), due times (`pacer`).
 
 mod alarm;
+mod ask;
 mod client;
 pub mod closed;
 pub mod held;

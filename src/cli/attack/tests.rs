@@ -1,3 +1,5 @@
+//! Tests of `attack`'s flags: what they come to, and what is refused with which line.
+
 use super::*;
 use crate::cli::{Command, Parsed, parse};
 use crate::plan::{MinHosts, SourceRange};

@@ -1,3 +1,5 @@
+//! Tests of the plan as it is printed.
+
 use super::*;
 use crate::cli::attack::{Surroundings, understand};
 use crate::cli::{Command, Parsed, parse};
