@@ -117,7 +117,7 @@ pub enum Status {
     Interrupted,
     /// The sums do not add up.
     Incomplete,
-    /// A host was lost or refused.
+    /// A host was lost after the start.
     Partial,
     /// No hit was ok; where nothing is sent, no client got through.
     Failed,
