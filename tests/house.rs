@@ -35,6 +35,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
 
 /// The same for the agent.
 const AGENT: &[(&str, &[&str])] = &[
+    ("addresses", &[]),
     ("codec", &["wire"]),
     ("engine", &["codec", "net", "recorder", "trace", "wire"]),
     (
@@ -42,7 +43,7 @@ const AGENT: &[(&str, &[&str])] = &[
         &["codec", "engine", "net", "pacer", "recorder", "timer", "wire", "worker"],
     ),
     ("gather", &["recorder"]),
-    ("host", &["wire"]),
+    ("host", &["addresses", "wire"]),
     ("net", &["wire"]),
     ("pacer", &["wire"]),
     ("preflight", &["pacer", "wire"]),

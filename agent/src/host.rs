@@ -1,10 +1,10 @@
 //! What this host offers: cores, memory, descriptors, ports, addresses, and how busy its CPU is. Reads `/proc` where
 //! there is one; an empty chroot has none, and says "not known". Never here: the plan.
 
+use crate::addresses;
 use crate::wire::message::Hello;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
-use std::net::IpAddr;
 
 /// What this host says about itself. Raises the soft limit of descriptors to the hard one.
 pub fn hello() -> Hello {
@@ -15,7 +15,7 @@ pub fn hello() -> Hello {
         memory: memory().unwrap_or(0),
         files: raise_files(),
         ports: ports().unwrap_or((32_768, 60_999)),
-        interfaces: interfaces(),
+        interfaces: addresses::read(),
     }
 }
 
@@ -47,22 +47,6 @@ fn ports() -> Option<(u16, u16)> {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut numbers = text.split_whitespace().map(str::parse::<u16>);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-fn interfaces() -> Vec<(String, IpAddr)> {
-    let Ok(list) = nix::ifaddrs::getifaddrs() else {
-        return Vec::new();
-    };
-    list.filter_map(|entry| {
-        let address = entry.address?;
-        let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) => IpAddr::V4(v4.ip()),
-            (None, Some(v6)) => IpAddr::V6(v6.ip()),
-            (None, None) => return None,
-        };
-        Some((entry.interface_name, ip))
-    })
-    .collect()
 }
 
 /// CPU time of the whole host so far, in ticks.

@@ -4,6 +4,8 @@ pub mod pacer;
 pub mod wire;
 
 #[cfg(feature = "engines")]
+pub mod addresses;
+#[cfg(feature = "engines")]
 pub mod codec;
 #[cfg(feature = "engines")]
 pub mod engine;

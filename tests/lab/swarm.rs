@@ -84,13 +84,11 @@ impl<'a> Attack<'a> {
             .env("HOME", self.lab.folder.join("home"))
             .env("SWARM_LAB", &self.lab.id);
         command.current_dir(self.lab.folder.join("home"));
-        command
-            .arg("attack")
-            .args(&self.words)
-            .arg("-F")
-            .arg(&self.config)
-            .arg("-o")
-            .arg(&report);
+        command.arg("attack").args(&self.words).arg("-o").arg(&report);
+        // an ssh flag without a host to reach over ssh is refused
+        if !self.words.iter().any(|word| word == "--local") {
+            command.arg("-F").arg(&self.config);
+        }
         if let Some(hosts) = &self.hosts {
             command.args(["--hosts", hosts]);
         }
@@ -149,6 +147,14 @@ impl Attacking {
             report,
             shown: self.shown,
         };
+        // for the README and for the curious: SWARM_LAB_SHOW=1 cargo test --test lab -- CASE
+        if std::env::var_os("SWARM_LAB_SHOW").is_some() {
+            let shown = format!(
+                "\n{}\n{}{}\n",
+                outcome.shown, outcome.finished.stderr, outcome.finished.stdout
+            );
+            std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes())?;
+        }
         if outcome.finished.timed_out {
             return Err(outcome.wrong("it hung: killed at its limit"));
         }

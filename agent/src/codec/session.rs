@@ -277,6 +277,8 @@ impl Machine {
                 self.way = Way::Pausing;
                 self.change_over(out);
             }
+            // the close packet is on its way: a pong behind it would reach a session that is gone
+            Packet::Ping(_) if self.leaving => {}
             Packet::Ping(_) => {
                 self.deadline = Some(now + self.heartbeat);
                 self.queue.push_back("3".to_owned());
