@@ -200,10 +200,13 @@ impl Conductor {
         let at_s = self
             .start_ns
             .map_or(0.0, |start| now_ns().saturating_sub(start) as f64 / 1e9);
-        self.notify(Notice::Gone {
-            host: self.hosts[host].entrant.name.clone(),
-            why: why.clone(),
-        });
+        // before the start the refusals are told together, with what follows from them
+        if self.phase.started() {
+            self.notify(Notice::Gone {
+                host: self.hosts[host].entrant.name.clone(),
+                why: why.clone(),
+            });
+        }
         self.phase.came(host, Step::Lost);
         self.hosts[host].end = Some(match self.phase.step(host) {
             Step::Lost => HostEnd::Lost { at_s, why },

@@ -44,7 +44,7 @@ pub enum Until {
 #[derive(Debug, thiserror::Error)]
 pub enum ConductError {
     /// Too few hosts are left before the start.
-    #[error("{left} of {asked} hosts can take part and {needed} are needed (--min-hosts): no load was sent{reasons}")]
+    #[error("{left} of {asked} hosts can take part and {needed} are needed (--min-hosts){reasons}")]
     TooFew {
         /// Hosts that can.
         left: usize,
@@ -62,7 +62,7 @@ pub enum ConductError {
     #[error("{0}: agree with --yes, or name a target that is yours")]
     Consent(String),
     /// The user stopped it before the start.
-    #[error("stopped before the start: no load was sent")]
+    #[error("stopped before the start")]
     Stopped,
     /// The user left without waiting for the report.
     #[error("stopped at once: the hosts were told to stop, their reports were not waited for")]

@@ -5,6 +5,7 @@ use super::room::{Post, Room};
 use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach};
 use crate::engine::{socketio, websocket};
+use crate::pacer;
 use crate::recorder::{BackendId, ConnectTimes, Mark, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::report::Latency;
@@ -83,7 +84,13 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
         cookies: RefCell::default(),
         dials: RefCell::default(),
     });
-    worker.recorder.borrow_mut().attempted(None, now);
+    let spans = pacer::spans(&room.plan.clients, number);
+    let due = spans
+        .iter()
+        .rev()
+        .map(|span| worker.at(span.from))
+        .find(|due| *due <= now);
+    worker.recorder.borrow_mut().attempted(due, now);
     let connected = tokio::select! {
         biased;
         connected = connect(&reach, now + worker.dialer.limit()) => connected,
