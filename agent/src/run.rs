@@ -4,8 +4,8 @@
 use crate::flow;
 use crate::gather::{Gather, Handover};
 use crate::host::CpuTicks;
-use crate::net::Dialer;
 use crate::net::tls::TlsSetup;
+use crate::net::{Dialer, resolve};
 use crate::pacer;
 use crate::recorder::Recorder;
 use crate::trace::Trace;
@@ -139,6 +139,7 @@ impl Seat {
             trace: self.trace.clone(),
         });
         let measured = self.start + warmup(&self.share.load);
+        let renewing = tokio::task::spawn_local(renew(Rc::clone(&worker)));
         let mut flow = tokio::task::spawn_local(flow::run(Rc::clone(&worker)));
         let mut tick = tokio::time::interval_at((measured + SECOND).into(), SECOND);
         let over = self.over();
@@ -153,6 +154,7 @@ impl Seat {
                 _ = tick.tick() => self.cut(&worker),
             }
         }
+        renewing.abort();
         let ended_us = self.start.elapsed().as_micros() as u64;
         self.cut(&worker);
         let whole = worker.recorder.borrow().finish();
@@ -195,6 +197,19 @@ impl Seat {
     fn hand(&self, handover: Handover) {
         // without a gatherer the agent is on its way out
         let _ = self.hand.send((self.index as usize, handover));
+    }
+}
+
+/// `--resolve-every`: looks the names up again; what cannot be resolved stays as it was.
+async fn renew(worker: Rc<Worker>) {
+    let Some(every) = worker.share.limits.resolve_every else {
+        return;
+    };
+    loop {
+        tokio::time::sleep(Duration::from_nanos(every)).await;
+        if let Ok(resolved) = resolve::resolve(&worker.share.targets).await {
+            worker.dialer.readdress(&resolved);
+        }
     }
 }
 

@@ -166,12 +166,6 @@ impl Conductor {
         self.hosts[host].heard_ns = now_ns();
         match message {
             FromAgent::Armed(armed) => {
-                for warning in &armed.warnings {
-                    self.warnings.push((
-                        "host".to_owned(),
-                        format!("{}: {warning}", self.hosts[host].entrant.name),
-                    ));
-                }
                 self.hosts[host].armed = Some(*armed);
                 self.phase.came(host, Step::Armed);
             }

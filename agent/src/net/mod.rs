@@ -10,7 +10,7 @@ pub use stream::Stream;
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::{Share, Target};
 use source::Sources;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,7 +28,9 @@ pub struct Dialer {
 
 struct Endpoint {
     target: Target,
-    addresses: Vec<IpAddr>,
+    /// Those of the start, which were agreed to, and those in use now.
+    approved: Vec<IpAddr>,
+    addresses: RefCell<Vec<IpAddr>>,
     next: Cell<usize>,
 }
 
@@ -55,7 +57,8 @@ impl Dialer {
             targets: targets
                 .map(|(target, addresses)| Endpoint {
                     target: target.clone(),
-                    addresses: addresses.clone(),
+                    approved: addresses.clone(),
+                    addresses: RefCell::new(addresses.clone()),
                     next: Cell::new(offset),
                 })
                 .collect(),
@@ -74,6 +77,7 @@ impl Dialer {
     pub fn next_source(&self, target: u16) -> Option<IpAddr> {
         let wants_v4 = self.targets[usize::from(target)]
             .addresses
+            .borrow()
             .first()
             .is_none_or(IpAddr::is_ipv4);
         self.sources.next(wants_v4)
@@ -83,7 +87,7 @@ impl Dialer {
     pub fn route(&self, target: u16) -> IpAddr {
         let endpoint = &self.targets[usize::from(target)];
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let Some(address) = endpoint.addresses.first() else {
+        let Some(address) = endpoint.addresses.borrow().first().copied() else {
             return unknown;
         };
         let any = if address.is_ipv4() {
@@ -92,10 +96,23 @@ impl Dialer {
             IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         };
         let local = UdpSocket::bind((any, 0)).and_then(|socket| {
-            socket.connect((*address, endpoint.target.port))?;
+            socket.connect((address, endpoint.target.port))?;
             socket.local_addr()
         });
         local.map_or(unknown, |local| local.ip())
+    }
+
+    /// Takes what the names stand for now, for connections that are opened from here on. An address that nobody has
+    /// agreed to (neither known from the start nor on this machine or a private network) is left out; a name that is
+    /// left with none keeps what it had.
+    pub fn readdress(&self, resolved: &[Vec<IpAddr>]) {
+        for (endpoint, found) in self.targets.iter().zip(resolved) {
+            let agreed = |address: &&IpAddr| endpoint.approved.contains(address) || resolve::is_near(**address);
+            let fresh: Vec<IpAddr> = found.iter().filter(agreed).copied().collect();
+            if !fresh.is_empty() {
+                *endpoint.addresses.borrow_mut() = fresh;
+            }
+        }
     }
 
     /// The time limit of a connect, name to handshake.
@@ -119,14 +136,14 @@ impl Dialer {
     async fn connect(&self, endpoint: &Endpoint, source: Option<IpAddr>) -> Result<Dialed, Fault> {
         let turn = endpoint.next.get();
         endpoint.next.set(turn.wrapping_add(1));
-        let count = endpoint.addresses.len();
+        let count = endpoint.addresses.borrow().len();
         if count == 0 {
             return Err(Fault::new(
                 FaultKind::Dns,
                 format!("{} has no address", endpoint.target.host),
             ));
         }
-        let address = endpoint.addresses[turn % count];
+        let address = endpoint.addresses.borrow()[turn % count];
         let port = endpoint
             .target
             .connect_to

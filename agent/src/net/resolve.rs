@@ -43,3 +43,11 @@ async fn addresses(resolver: Option<&TokioResolver>, host: &str, fallback: &[IpA
     let v4: Vec<IpAddr> = list.iter().copied().filter(IpAddr::is_ipv4).collect();
     Ok(if v4.is_empty() { list } else { v4 })
 }
+
+/// Whether an address is on this machine or a private network: hits there need nobody's consent.
+pub fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
