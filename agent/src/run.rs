@@ -149,6 +149,8 @@ impl Seat {
                 _ = &mut flow => break,
                 () = &mut over => {
                     flow.abort();
+                    // it is dropped, and has counted what it left, when this returns
+                    let _ = (&mut flow).await;
                     break;
                 }
                 _ = tick.tick() => self.cut(&worker),

@@ -307,3 +307,21 @@ async fn a_drained_run_closes_its_clients_and_counts_what_was_not_sent() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(seen.closed_1000.load(Ordering::Relaxed), 20);
 }
+
+#[tokio::test]
+async fn messages_that_hang_at_the_end_of_grace_are_counted() {
+    let (port, seen) = server(Manner::Silent).await;
+    let rate = Stage {
+        duration: 60_000 * MS,
+        from: 100 * PER_SECOND,
+        to: 100 * PER_SECOND,
+    };
+    let cadence = Cadence::Total(Schedule { stages: vec![rate] });
+    let mut share = share(port, websocket(Some("x"), true), 4, 60_000, Some(cadence), None);
+    share.limits.hit = 60_000 * MS;
+    let recording = held::run_dropped(share, Duration::from_millis(300), Duration::from_millis(100)).await;
+    let tally = &recording.counts.tally;
+    assert_eq!(tally.requests + tally.not_started, 6000, "{tally:?}");
+    assert!(tally.unfinished > 0, "{tally:?}");
+    assert!(seen.messages.load(Ordering::Relaxed) <= tally.requests);
+}

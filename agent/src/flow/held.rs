@@ -18,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub async fn run(worker: Rc<Worker>) {
     let Load::Held(plan) = &worker.share.load else { return };
     let room = Room::new(Rc::clone(&worker), plan.clone());
+    // declared before the clients, so that it counts after they are gone
+    let _count = Count(Rc::clone(&room));
     let alarm = Alarm::new().ok();
     let end = worker.at(plan.end);
     let mut clients = FuturesUnordered::new();
@@ -54,7 +56,15 @@ pub async fn run(worker: Rc<Worker>) {
         post.shut();
     }
     while clients.next().await.is_some() {}
-    worker.recorder.borrow_mut().not_started(room.unstarted());
+}
+
+/// Counts what was planned and never sent when the load ends, also when the end of the grace period drops it.
+struct Count(Rc<Room>);
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.worker.recorder.borrow_mut().not_started(self.0.unstarted());
+    }
 }
 
 async fn until(alarm: Option<&Alarm>, at: Instant) {

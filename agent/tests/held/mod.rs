@@ -137,6 +137,37 @@ pub async fn run_until(share: Share, drain: Option<Duration>) -> Recording {
     recording
 }
 
+/// Drains after a while and drops the flow when the grace period is over, as `run` does.
+pub async fn run_dropped(share: Share, drain: Duration, grace: Duration) -> Recording {
+    let share = Arc::new(share);
+    let start = Instant::now();
+    let (phase, watch) = tokio::sync::watch::channel(Phase::Running);
+    let worker = Rc::new(Worker {
+        index: 0,
+        threads: 1,
+        start,
+        recorder: RefCell::new(Recorder::new(start, false, 1)),
+        dialer: Dialer::new(&share, &[vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]], None, 0),
+        phase: watch,
+        claimed: Arc::default(),
+        trace: None,
+        share,
+    });
+    let over = async {
+        tokio::time::sleep(drain).await;
+        phase.send(Phase::Draining).unwrap();
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        () = held::run(Rc::clone(&worker)) => {}
+        () = over => {}
+    }
+    let recording = worker.recorder.borrow().finish();
+    let tally = &recording.counts.tally;
+    assert_eq!(tally.requests, tally.ok + tally.failed + tally.unfinished, "{tally:?}");
+    recording
+}
+
 /// Kind, detail and count of every fault.
 pub fn faults(recording: &Recording) -> Vec<(FaultKind, &str, u64)> {
     recording
