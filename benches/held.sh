@@ -4,9 +4,10 @@
 # benches/held.sh [CONNECTIONS] [ROUNDS]; each process needs as many file descriptors as connections.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-count="${1:-10000}" rounds="${2:-3}" port="${PORT:-38472}"
+# ports below the range that connections take theirs from
+count="${1:-10000}" rounds="${2:-3}" port="${PORT:-18472}"
 # the clients are opened in three seconds when the machine keeps up; handshakes of TLS take longer
-plain_seconds=8 tls_seconds=30
+plain_seconds=6 tls_seconds=18
 
 folder="$(mktemp -d)"
 server=
@@ -30,7 +31,7 @@ measure() {
     "$program" serve "$port" "$@" &
     server=$!
     sleep 0.5
-    line="$(timeout 120 "$program" hold "$port" "$count" "$way" "$seconds" | head -n 1)"
+    line="$(timeout 120 "$program" hold "$port" "$count" "$way" "$seconds" | sed -n 1p)"
     end
     echo "$way round $round: $line"
     case "$line" in *" open $count: "*) ;; *) echo "not all of $count were held" >&2; return 1 ;; esac

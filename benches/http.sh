@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin"
 rounds="${1:-7}" seconds="${2:-3}" connections=64
 swarm="$(realpath "${SWARM:-target/release/swarm}")"
-port="${PORT:-38471}"
+port="${PORT:-18471}"
 url="http://127.0.0.1:$port/file"
 TIMEFORMAT='%U %S'
 
