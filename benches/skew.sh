@@ -18,8 +18,9 @@ for run in $(seq "$runs"); do
   timeout 180 cargo test --release --quiet --test lab -- equal_paths_start_together >"$folder/$run" 2>&1 \
     || { cat "$folder/$run" >&2; exit 1; }
   # the order of the cases is the lab's: equal paths first
-  awk '/first hit/ { hit[++h] = $3 } /start skew seen/ { skew[++s] = $6 }
-    END { print hit[1], skew[1], hit[2], skew[2] }' "$folder/$run" | tee -a "$folder/all" \
+  grep -oE 'first hit [0-9.]+|seen from outside: [0-9.]+' "$folder/$run" \
+    | awk '/first hit/ { hit[++h] = $NF } /outside/ { skew[++s] = $NF }
+      END { if (h != 2 || s != 2) exit 1; print hit[1], skew[1], hit[2], skew[2] }' | tee -a "$folder/all" \
     | awk -v n="$run" '{ printf "run %d: equal paths: first hit %s ms, skew %s ms; unequal: first hit %s ms, skew %s ms\n", n, $1, $2, $3, $4 }'
 done
 median() { cut -d' ' -f"$1" "$folder/all" | sort -n | awk '{ v[NR] = $1 } END { print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }

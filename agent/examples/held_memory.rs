@@ -174,7 +174,12 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         threads: 1,
         start,
         recorder: RefCell::new(Recorder::new(start, false, 1)),
-        dialer: Dialer::new(&share, &[vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]], secure.then(|| Arc::new(setup)), 0),
+        dialer: Dialer::new(
+            &share,
+            &[vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]],
+            secure.then(|| Arc::new(setup)),
+            0,
+        ),
         phase: watch,
         claimed: Arc::default(),
         trace: None,
