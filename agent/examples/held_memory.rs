@@ -1,9 +1,12 @@
-//! What a held client costs: `held_memory serve PORT` accepts WebSockets and keeps nothing; `held_memory hold PORT COUNT
-//! WAY SECONDS` holds COUNT clients and tells resident memory before and while they are held. WAY is `ws`, or a carrier of
-//! Socket.IO against any such server: `websocket`, `polling`, `upgrade`.
+//! What a held client costs: `held_memory serve PORT [CERTIFICATE KEY]` accepts WebSockets and keeps nothing, over TLS when
+//! it is given PEM files; `held_memory hold PORT COUNT WAY SECONDS` holds COUNT clients and tells resident memory before
+//! and while they are held. WAY is `ws`, `wss` (any certificate will do), or a carrier of Socket.IO against any such
+//! server: `websocket`, `polling`, `upgrade`.
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{Error, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,10 +14,12 @@ use std::time::{Duration, Instant};
 use swarm_agent::codec::websocket::accept;
 use swarm_agent::flow::held;
 use swarm_agent::net::Dialer;
+use swarm_agent::net::tls::TlsSetup;
 use swarm_agent::recorder::Recorder;
 use swarm_agent::wire::share::*;
 use swarm_agent::worker::{Phase, Worker};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
 
 const MS: u64 = 1_000_000;
 
@@ -25,34 +30,62 @@ async fn main() -> std::io::Result<()> {
     let number = |n: usize| word(n).parse().unwrap_or(0u64);
     let port = u16::try_from(number(2)).unwrap_or(0);
     match word(1) {
-        "serve" => serve(port).await,
+        "serve" => {
+            let tls = (!word(3).is_empty()).then(|| acceptor(word(3), word(4))).transpose()?;
+            serve(port, tls).await
+        }
         "hold" => hold(port, number(3), word(4), number(5)).await,
         _ => Ok(()),
     }
 }
 
-async fn serve(port: u16) -> std::io::Result<()> {
+fn acceptor(certificate: &str, key: &str) -> std::io::Result<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(Error::other)?;
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(Error::other)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn serve(port: u16, tls: Option<TlsAcceptor>) -> std::io::Result<()> {
     let listener = tokio::net::TcpSocket::new_v4()?;
     listener.bind((Ipv4Addr::LOCALHOST, port).into())?;
     let listener = listener.listen(4096)?;
     loop {
-        let (mut stream, _) = listener.accept().await?;
+        let (stream, _) = listener.accept().await?;
+        let tls = tls.clone();
         tokio::spawn(async move {
-            let mut request = vec![0; 2048];
-            let length = stream.read(&mut request).await.unwrap_or(0);
-            let text = String::from_utf8_lossy(&request[..length]).into_owned();
-            let key = text
-                .lines()
-                .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
-                .unwrap_or_default();
-            let answer = format!(
-                "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
-                accept(key)
-            );
-            let _ = stream.write_all(answer.as_bytes()).await;
-            let _ = stream.read(&mut request).await;
+            match tls {
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => keep(stream).await,
+                    Err(_) => Ok(()),
+                },
+                None => keep(stream).await,
+            }
         });
     }
+}
+
+/// Answers the handshake of a WebSocket, then waits for its end.
+async fn keep(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+    let mut request = vec![0; 2048];
+    let length = stream.read(&mut request).await?;
+    let text = String::from_utf8_lossy(&request[..length]).into_owned();
+    let key = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+        .unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        accept(key)
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.flush().await?;
+    stream.read(&mut request).await.map(|_| ())
 }
 
 async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result<()> {
@@ -61,7 +94,8 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         "upgrade" => Carrier::Upgrade,
         _ => Carrier::Websocket,
     };
-    let websocket = way == "ws";
+    let secure = way == "wss";
+    let websocket = secure || way == "ws";
     let engine = if websocket {
         Engine::Websocket(Websocket {
             subprotocol: None,
@@ -83,8 +117,8 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         })
     };
     let target = Target {
-        url: "ws://127.0.0.1/".into(),
-        tls: false,
+        url: format!("{}://127.0.0.1/", if secure { "wss" } else { "ws" }),
+        tls: secure,
         host: "127.0.0.1".into(),
         port,
         path: "/".into(),
@@ -116,7 +150,10 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
             cookie: None,
             keep_cookies: true,
         },
-        tls: Tls::default(),
+        tls: Tls {
+            insecure: secure,
+            ..Tls::default()
+        },
         sources: Vec::new(),
         backend_from: BackendFrom::Usual,
         limits: Limits {
@@ -129,6 +166,7 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         },
         trace: false,
     });
+    let setup = TlsSetup::new(&share.tls).map_err(Error::other)?;
     let start = Instant::now();
     let (_phase, watch) = tokio::sync::watch::channel(Phase::Running);
     let worker = Rc::new(Worker {
@@ -136,7 +174,12 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         threads: 1,
         start,
         recorder: RefCell::new(Recorder::new(start, false, 1)),
-        dialer: Dialer::new(&share, &[vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]], None, 0),
+        dialer: Dialer::new(
+            &share,
+            &[vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]],
+            secure.then(|| Arc::new(setup)),
+            0,
+        ),
         phase: watch,
         claimed: Arc::default(),
         trace: None,

@@ -9,6 +9,7 @@ use crate::ssh::{ASYMMETRIC, SLOW};
 use crate::swarm::Attack;
 use crate::{Result, ensure};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const CASES: &[super::Case] = &[
     ("clocks::equal_paths_start_together", |lab| {
@@ -31,6 +32,8 @@ fn start(lab: &Lab, config: &Path, delays: [Delay; 4]) -> Result {
     // The agents are there already: an upload behind a delayed path is no part of this.
     super::small(lab).run()?.expect_code(0)?;
     let capture = Capture::start(lab, STICKY)?;
+    // tcpdump stamps with the same clock
+    let command = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
     let outcome = Attack::new(lab, &url("http", STICKY, "/"))
         .config(config)
         .with("-c 4 -z 2s")
@@ -44,6 +47,8 @@ fn start(lab: &Lab, config: &Path, delays: [Delay; 4]) -> Result {
     );
 
     let skew_ms = capture::spread_ms(&first);
+    let earliest = first.values().copied().fold(f64::MAX, f64::min);
+    println!("  first hit {:.0} ms after the command", (earliest - command) * 1e3);
     println!(
         "  start skew seen from outside: {skew_ms:.1} ms, reported {} us",
         outcome.number("/sync/start_skew_us")?
