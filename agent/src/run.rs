@@ -148,6 +148,8 @@ impl Seat {
                 _ = &mut flow => break,
                 () = &mut over => {
                     flow.abort();
+                    // it counts what it did not start when it is dropped
+                    let _ = (&mut flow).await;
                     break;
                 }
                 _ = tick.tick() => self.cut(&worker),

@@ -4,7 +4,7 @@
 use super::alarm::Alarm;
 use super::client;
 use super::room::{Post, Room};
-use crate::wire::share::Load;
+use crate::wire::share::{Cadence, Load};
 use crate::worker::Worker;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,14 +14,34 @@ use std::time::{Duration, Instant};
 /// How often a thread looks whether the others have reached the count of `-n`.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What was ordered and what was not said: counted even when the flow is dropped, after its clients.
+struct Count {
+    room: Rc<Room>,
+    posts: Vec<Rc<Post>>,
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        let mut unstarted = self.room.unstarted();
+        if self.room.counts() || matches!(self.room.plan.cadence, Some(Cadence::Total(_))) {
+            let ordered: usize = self.posts.iter().map(|post| post.orders.borrow().len()).sum();
+            unstarted += ordered as u64;
+        }
+        self.room.worker.recorder.borrow_mut().not_started(unstarted);
+    }
+}
+
 /// Runs this thread's clients to their end.
 pub async fn run(worker: Rc<Worker>) {
     let Load::Held(plan) = &worker.share.load else { return };
     let room = Room::new(Rc::clone(&worker), plan.clone());
     let alarm = Alarm::new().ok();
     let end = worker.at(plan.end);
+    let mut count = Count {
+        room: Rc::clone(&room),
+        posts: Vec::new(),
+    };
     let mut clients = FuturesUnordered::new();
-    let mut posts: Vec<Rc<Post>> = Vec::new();
     let mut drained = Box::pin(worker.drained());
     loop {
         room.advance(Instant::now(), |number, to| {
@@ -29,6 +49,7 @@ pub async fn run(worker: Rc<Worker>) {
             if let Some(to) = to {
                 room.close_at(to, &post);
             }
+            let posts = &mut count.posts;
             if posts.len() >= 64 && posts.len() >= 2 * clients.len() {
                 posts.retain(|post| Rc::strong_count(post) > 1);
             }
@@ -50,11 +71,10 @@ pub async fn run(worker: Rc<Worker>) {
         }
     }
     room.stop();
-    for post in &posts {
+    for post in &count.posts {
         post.shut();
     }
     while clients.next().await.is_some() {}
-    worker.recorder.borrow_mut().not_started(room.unstarted());
 }
 
 async fn until(alarm: Option<&Alarm>, at: Instant) {
