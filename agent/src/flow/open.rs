@@ -24,9 +24,20 @@ struct Queue {
     next: Cell<u64>,
     /// Hits below are due.
     until: Cell<u64>,
+    /// What is measured, while the warm-up goes on.
+    measured: RefCell<Option<Part>>,
     closed: Cell<bool>,
     idle: RefCell<Vec<Rc<Notify>>>,
     taken: Notify,
+}
+
+/// Counts what was not started even when the flow is dropped.
+struct Count(Rc<Queue>);
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// The schedule that is being run: the warm-up's, then the measured one.
@@ -40,15 +51,15 @@ struct Part {
 
 /// Runs this worker's hits to the end of the schedule.
 pub async fn run(worker: Rc<Worker>, load: &Open) {
-    let Ok(timer) = Timer::new() else { return };
     let measured = Part::new(&worker, load.schedule.clone(), worker.at(load.warmup), load.requests);
-    let first = if load.warmup > 0 {
-        Part::new(&worker, steady(load), worker.start, None)
+    let (first, measured) = if load.warmup > 0 {
+        (Part::new(&worker, steady(load), worker.start, None), Some(measured))
     } else {
-        measured.clone()
+        (measured, None)
     };
     let queue = Rc::new(Queue {
         part: RefCell::new(first),
+        measured: RefCell::new(measured),
         next: Cell::new(0),
         until: Cell::new(0),
         closed: Cell::new(false),
@@ -56,6 +67,8 @@ pub async fn run(worker: Rc<Worker>, load: &Open) {
         taken: Notify::new(),
         worker: Rc::clone(&worker),
     });
+    let _count = Count(Rc::clone(&queue));
+    let timer = Timer::new().ok();
     let connections = worker.share.deal.count(load.connections);
     let mine = (u64::from(worker.index)..connections)
         .step_by(worker.threads as usize)
@@ -66,15 +79,14 @@ pub async fn run(worker: Rc<Worker>, load: &Open) {
         queue: Rc::clone(&queue),
     };
     if load.warmup > 0 {
-        queue.pace(&timer, &mut crew).await;
+        queue.pace(timer.as_ref(), &mut crew).await;
         tokio::select! {
             () = tokio::time::sleep_until(worker.at(load.warmup).into()) => {}
             () = worker.drained() => {}
         }
-        worker.recorder.borrow_mut().end_warmup();
-        queue.turn_to(measured);
+        queue.measure();
     }
-    queue.pace(&timer, &mut crew).await;
+    queue.pace(timer.as_ref(), &mut crew).await;
     let end = worker.at(load.warmup + pacer::length(&load.schedule.stages)) + LAST_CALL;
     tokio::select! {
         () = queue.all_taken() => {}
@@ -155,13 +167,16 @@ impl Crew {
 
 impl Queue {
     /// Declares hits due, one batch after the other, until the last of this part.
-    async fn pace(&self, timer: &Timer, crew: &mut Crew) {
+    async fn pace(&self, timer: Option<&Timer>, crew: &mut Crew) {
         let part = self.part.borrow().clone();
         while let Some(due) = part.due(&self.worker, self.until.get()) {
             let waited = async {
                 if due > Instant::now() {
-                    // a timer that fails would be a broken kernel; the hits then go out late and are counted so
-                    let _ = timer.until(due).await;
+                    match timer {
+                        Some(timer) if timer.until(due).await.is_ok() => {}
+                        // without a descriptor for the timer the coarse one serves; what is late is counted so
+                        _ => tokio::time::sleep_until(due.into()).await,
+                    }
                 } else {
                     // lets the connections take what is due before the next batch
                     tokio::task::yield_now().await;
@@ -179,10 +194,14 @@ impl Queue {
         }
     }
 
-    fn turn_to(&self, part: Part) {
-        *self.part.borrow_mut() = part;
-        self.next.set(0);
-        self.until.set(0);
+    /// The warm-up is over: the measured schedule begins.
+    fn measure(&self) {
+        if let Some(part) = self.measured.take() {
+            self.worker.recorder.borrow_mut().end_warmup();
+            *self.part.borrow_mut() = part;
+            self.next.set(0);
+            self.until.set(0);
+        }
     }
 
     async fn all_taken(&self) {
@@ -193,7 +212,10 @@ impl Queue {
 
     /// No hit is taken any more; those that were not are counted.
     fn close(&self) {
-        self.closed.set(true);
+        if self.closed.replace(true) {
+            return;
+        }
+        self.measure();
         let rest = self.part.borrow().whole - self.next.get();
         self.worker.recorder.borrow_mut().not_started(rest);
         for waiting in self.idle.borrow_mut().drain(..) {
