@@ -1,9 +1,0 @@
-//! The http flows and the HTTP engine against hand-written servers that count what they saw.
-#![allow(clippy::unwrap_used)]
-
-mod http_parts {
-    pub mod answers;
-    pub mod bench;
-    pub mod closed;
-    pub mod open;
-}
