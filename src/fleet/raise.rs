@@ -1,0 +1,309 @@
+//! Making a fleet: each step writes the ledger before the call that makes something, and again with the answer. Never
+//! here: SSH, printing.
+
+use super::ec2::{Aws, Ec2Error, Instance, Lack, Order, Phase, Rule};
+use super::ledger::{Elastic, FleetFolder, FleetHost, Group, Launch, LaunchState, Ledger, LedgerError};
+use super::owner::Owner;
+use super::shape;
+use super::survey::{Recipe, Site, Supply};
+use super::user_data::{Boot, user_data};
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long EC2 may take to list what it launched.
+const FRESH: SignedDuration = SignedDuration::from_mins(2);
+
+/// The host key that hosts boot with, and how they are logged in to.
+#[derive(Clone)]
+pub struct BootKeys {
+    /// Private, OpenSSH's form. It stays in memory and in the hosts' user data.
+    pub host_private: String,
+    /// Public.
+    pub host_public: String,
+    /// Public part of the throwaway login key; `None` with `--key`.
+    pub login_public: Option<String>,
+}
+
+/// Why a fleet is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RaiseError {
+    /// EC2.
+    #[error(transparent)]
+    Ec2(#[from] Ec2Error),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Fewer hosts than are needed.
+    #[error("{region}: {got} of {wanted} hosts could be launched: {why}")]
+    Short {
+        /// Where.
+        region: String,
+        /// Launched.
+        got: u32,
+        /// Asked for.
+        wanted: u32,
+        /// EC2's last word.
+        why: String,
+    },
+}
+
+/// What one `up` works with.
+pub struct Raising {
+    /// AWS.
+    pub aws: Aws,
+    /// The fleet's files.
+    pub folder: FleetFolder,
+    /// What we own.
+    pub ledger: Ledger,
+    /// Whose it is.
+    pub owner: Owner,
+    /// This command's name; its launches' tokens begin with it.
+    pub run: String,
+    /// What hosts are to be.
+    pub recipe: Recipe,
+    /// Tags of the user.
+    pub tags: Vec<(String, String)>,
+    /// How long a host lives.
+    pub ttl: Duration,
+    /// Who may reach port 22.
+    pub ssh_from: IpNet,
+    /// Keys of hosts that boot now.
+    pub keys: BootKeys,
+}
+
+impl Raising {
+    fn all_tags(&self) -> Vec<(String, String)> {
+        shape::tags(&self.ledger.fleet, &self.run, &self.owner, &self.tags)
+    }
+
+    /// Whether a launch is this command's.
+    pub fn is_ours(&self, token: &str) -> bool {
+        token.starts_with(&format!("{}-", self.run))
+    }
+
+    /// The security group of a region: the user's, the one that is there, or a new one; open to `ssh_from`.
+    pub async fn group(&mut self, site: &Site) -> Result<String, RaiseError> {
+        if let Some(id) = self.recipe.group.clone() {
+            self.ledger.region(&site.at.name).group = Some(Group {
+                name: id.clone(),
+                id: Some(id.clone()),
+                ours: false,
+            });
+            self.ledger.write(&self.folder)?;
+            return Ok(id);
+        }
+        let name = shape::group_name(&self.ledger.fleet, &self.owner.installation);
+        let mut group = Group {
+            name: name.clone(),
+            id: site.group.as_ref().map(|found| found.id.clone()),
+            ours: true,
+        };
+        self.ledger.region(&site.at.name).group = Some(group.clone());
+        self.ledger.write(&self.folder)?;
+        let id = match (&group.id, &site.supply) {
+            (Some(id), _) => id.clone(),
+            (None, Some(supply)) => {
+                let vpc = &supply.places[0].vpc;
+                let id = site.at.create_group(&name, vpc, &self.all_tags()).await?;
+                group.id = Some(id.clone());
+                self.ledger.region(&site.at.name).group = Some(group);
+                self.ledger.write(&self.folder)?;
+                id
+            }
+            // hosts without a group of ours: they were launched with the user's
+            (None, None) => return Ok(String::new()),
+        };
+        let open_to = site.group.as_ref().map(|found| found.open_to.clone()).unwrap_or_default();
+        if !open_to.contains(&self.ssh_from) {
+            site.at.change_group(&id, Rule::Open, self.ssh_from).await?;
+        }
+        for old in open_to.into_iter().filter(|net| *net != self.ssh_from) {
+            site.at.change_group(&id, Rule::Close, old).await?;
+        }
+        Ok(id)
+    }
+
+    /// Launches what is lacking, zone after zone. Gives how many, and what was said where a zone had no room.
+    pub async fn launch(&mut self, site: &Site, supply: &Supply, group: &str) -> Result<(u32, Vec<String>), RaiseError> {
+        let (mut got, mut said) = (0, Vec::new());
+        for place in &supply.places {
+            let missing = site.missing() - got;
+            if missing == 0 {
+                break;
+            }
+            let now = Timestamp::now();
+            let until = now + SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::from_hours(2));
+            let number = self.ledger.regions.values().map(|region| region.launches.len()).sum::<usize>();
+            let launch = Launch {
+                token: format!("{}-{number}", self.run),
+                count: missing,
+                subnet: place.subnet.clone(),
+                at: now,
+                until,
+                boot_key: self.keys.host_public.clone(),
+                state: LaunchState::Asked,
+            };
+            let order = Order {
+                token: launch.token.clone(),
+                count: missing,
+                subnet: place.subnet.clone(),
+                group: group.to_owned(),
+                kind: supply.kind.name.clone(),
+                image: supply.image.id.clone(),
+                key: self.recipe.key.clone(),
+                user_data: self.user_data(until),
+                secondary: supply.secondary,
+                spot: self.recipe.spot,
+                tags: self.all_tags(),
+                instance_tags: vec![(super::ec2::UNTIL_TAG.to_owned(), seconds(until).to_string())],
+            };
+            self.ledger.region(&site.at.name).launches.push(launch.clone());
+            self.ledger.write(&self.folder)?;
+            let answer = site.at.launch(&order).await;
+            let state = match &answer {
+                Ok(_) => LaunchState::Answered,
+                Err(Ec2Error::NoAnswer { .. }) => LaunchState::Asked,
+                Err(_) => LaunchState::Refused,
+            };
+            let region = self.ledger.region(&site.at.name);
+            if let Some(noted) = region.launches.iter_mut().find(|noted| noted.token == launch.token) {
+                noted.state = state;
+            }
+            if let Ok(instances) = &answer {
+                for instance in instances {
+                    adopt(&mut region.hosts, instance, &launch);
+                }
+            }
+            self.ledger.write(&self.folder)?;
+            match answer {
+                Ok(instances) => got += u32::try_from(instances.len()).unwrap_or(u32::MAX),
+                Err(error) if error.lack() == Lack::Capacity => said.push(format!("{}: {error}", place.zone)),
+                // what a zone gave before counts, when the account's limit is met
+                Err(error) if error.lack() == Lack::Quota && got > 0 => {
+                    said.push(error.to_string());
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((got, said))
+    }
+
+    fn user_data(&self, until: Timestamp) -> String {
+        user_data(&Boot {
+            host_private: &self.keys.host_private,
+            host_public: &self.keys.host_public,
+            login_public: self.keys.login_public.as_deref(),
+            until_s: until.as_second(),
+            ttl_s: self.ttl.as_secs(),
+        })
+    }
+
+    /// Brings the ledger up to what EC2 says: addresses, hosts that went away, hosts of a launch whose answer was lost.
+    /// Hosts that are alive and of which no launch is known come back: nothing here can log in to them.
+    pub async fn look(&mut self, site: &Site) -> Result<Vec<Instance>, RaiseError> {
+        let instances = site.at.instances().await?;
+        let strangers = self.reconcile(&site.at.name, &instances);
+        self.ledger.write(&self.folder)?;
+        Ok(strangers)
+    }
+
+    /// The same, from instances that were listed a moment ago.
+    pub fn reconcile(&mut self, region: &str, instances: &[Instance]) -> Vec<Instance> {
+        reconcile(&mut self.ledger, region, instances)
+    }
+
+    /// Takes an Elastic IP for every address of the fleet's hosts that wants one and has none, and gives it.
+    pub async fn elastic(&mut self, site: &Site) -> Result<u32, RaiseError> {
+        let mut given = 0;
+        let instances = site.at.instances().await?;
+        for instance in instances.iter().filter(|instance| instance.phase == Phase::Running) {
+            let known = self.ledger.host_mut(&instance.id).is_some();
+            let Some(interface) = instance.interface.as_ref().filter(|_| known) else {
+                continue;
+            };
+            let wanting: Vec<IpAddr> = instance.private.iter().skip(1).take(self.recipe.elastic as usize).copied().collect();
+            for private in wanting {
+                let of = Some((instance.id.clone(), private));
+                let region = self.ledger.region(&site.at.name);
+                if region.elastic.iter().any(|elastic| elastic.of == of) {
+                    continue;
+                }
+                let (id, address) = site.at.take_elastic(&self.all_tags()).await?;
+                self.ledger.region(&site.at.name).elastic.push(Elastic {
+                    id: id.clone(),
+                    address,
+                    of,
+                });
+                self.ledger.write(&self.folder)?;
+                site.at.give_elastic(&id, interface, private).await?;
+                given += 1;
+            }
+        }
+        Ok(given)
+    }
+}
+
+/// Whole seconds: what a tag says and what the host's timer counts are the same.
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+fn adopt(hosts: &mut Vec<FleetHost>, instance: &Instance, launch: &Launch) {
+    if hosts.iter().any(|host| host.id == instance.id) {
+        return;
+    }
+    hosts.push(FleetHost {
+        id: instance.id.clone(),
+        kind: instance.kind.clone(),
+        zone: instance.zone.clone(),
+        address: instance.address,
+        private: instance.private.clone(),
+        launched_at: instance.launched_at,
+        until: seconds(launch.until),
+        spot: instance.spot,
+        boot_key: Some(launch.boot_key.clone()),
+        ready: false,
+    });
+}
+
+/// Changes the ledger to what EC2 lists of this fleet in a region.
+pub fn reconcile(ledger: &mut Ledger, region: &str, instances: &[Instance]) -> Vec<Instance> {
+    let (fleet, owner) = (ledger.fleet.clone(), ledger.owner.clone());
+    let whose = super::owner::Whose::Mine(owner.rsplit_once('@').map(|(_, installation)| installation.to_owned()));
+    let held = ledger.region(region);
+    let mut strangers = Vec::new();
+    let ours = instances.iter().filter(|i| i.fleet == fleet && whose.owns(&i.owner));
+    let alive: Vec<&Instance> = ours.filter(|instance| instance.phase.is_alive()).collect();
+    for instance in &alive {
+        if let Some(host) = held.hosts.iter_mut().find(|host| host.id == instance.id) {
+            host.address = instance.address.or(host.address);
+            if !instance.private.is_empty() {
+                host.private.clone_from(&instance.private);
+            }
+            host.until = instance.until.unwrap_or(host.until);
+            continue;
+        }
+        let launch = held
+            .launches
+            .iter_mut()
+            .find(|launch| instance.token.as_deref() == Some(launch.token.as_str()));
+        match launch {
+            Some(launch) => {
+                launch.state = LaunchState::Answered;
+                let launch = launch.clone();
+                adopt(&mut held.hosts, instance, &launch);
+            }
+            None => strangers.push((*instance).clone()),
+        }
+    }
+    // a host that EC2 lists as gone is gone; one that was launched a moment ago may not be listed yet
+    let fresh = Timestamp::now() - FRESH;
+    held.hosts.retain(|host| {
+        let listed = instances.iter().find(|instance| instance.id == host.id);
+        listed.map_or(host.launched_at > fresh, |instance| instance.phase.is_alive())
+    });
+    strangers
+}
