@@ -2,3 +2,4 @@
 
 pub mod host;
 pub mod hostlist;
+pub mod price;
