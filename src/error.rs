@@ -35,12 +35,55 @@ pub enum Error {
     /// The demo's own counts and the report's differ, or its servers could not start: exit 1.
     #[error("demo")]
     Demo(#[source] Cause),
+    /// A fleet could not be made, found or ended.
+    #[error("{text}")]
+    Fleet {
+        /// What, where, the way out.
+        text: String,
+        /// What it means for a script.
+        exit: Exit,
+    },
     /// Interrupted before there was anything to report: exit 130.
     #[error("interrupted")]
     Interrupted,
     /// Anything else: exit 1.
     #[error(transparent)]
     Unexpected(Cause),
+}
+
+impl From<crate::state::StateError> for Error {
+    fn from(error: crate::state::StateError) -> Self {
+        let exit = match error {
+            crate::state::StateError::File { .. } => Exit::Unexpected,
+            _ => Exit::Usage,
+        };
+        Self::Fleet {
+            text: error.to_string(),
+            exit,
+        }
+    }
+}
+
+impl From<crate::fleet::ledger::LedgerError> for Error {
+    fn from(error: crate::fleet::ledger::LedgerError) -> Self {
+        match error {
+            crate::fleet::ledger::LedgerError::State(error) => error.into(),
+            form => Self::Fleet {
+                text: form.to_string(),
+                exit: Exit::Unexpected,
+            },
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+impl From<crate::fleet::ec2::Ec2Error> for Error {
+    fn from(error: crate::fleet::ec2::Ec2Error) -> Self {
+        Self::Fleet {
+            exit: if error.is_usage() { Exit::Usage } else { Exit::Unexpected },
+            text: error.to_string(),
+        }
+    }
 }
 
 impl Error {
@@ -50,6 +93,7 @@ impl Error {
             Self::Usage(_) | Self::Hosts(_) | Self::Consent(_) => Exit::Usage,
             Self::NoLoad(_) | Self::Transport(_) => Exit::NoLoad,
             Self::Interrupted => Exit::Interrupted,
+            Self::Fleet { exit, .. } => *exit,
             Self::Output { .. } | Self::Demo(_) | Self::Unexpected(_) => Exit::Unexpected,
         }
     }

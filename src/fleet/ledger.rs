@@ -232,6 +232,14 @@ impl Ledger {
         Ok(state::write_atomic(&path, text.as_bytes())?)
     }
 
+    /// Whether it names nothing of ours.
+    pub fn is_empty(&self) -> bool {
+        self.regions.values().all(|region| {
+            let group = region.group.as_ref().is_some_and(|group| group.ours);
+            region.hosts.is_empty() && region.elastic.is_empty() && !group
+        }) && self.unanswered().next().is_none()
+    }
+
     /// What is in a region, made where nothing was.
     pub fn region(&mut self, name: &str) -> &mut Region {
         self.regions.entry(name.to_owned()).or_default()
@@ -297,21 +305,17 @@ fn joined(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Puts a host's key into known_hosts in the place of what was there for it; several keys are all accepted.
-pub fn pin(known_hosts: &Path, address: IpAddr, keys: &[&str]) -> Result<(), StateError> {
-    let before = match std::fs::read_to_string(known_hosts) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(source) => {
-            return Err(StateError::File {
-                action: "read",
-                path: known_hosts.to_owned(),
-                source,
-            });
-        }
-    };
+/// The keys that known_hosts has for an address.
+pub fn known_keys(known_hosts: &Path, address: IpAddr) -> Result<Vec<String>, StateError> {
     let own = format!("{address} ");
-    let mut text: String = before
+    let text = read_known(known_hosts)?;
+    Ok(text.lines().filter_map(|line| line.strip_prefix(&own)).map(str::to_owned).collect())
+}
+
+/// Puts a host's keys into known_hosts in the place of what was there for it; several keys are all accepted.
+pub fn pin(known_hosts: &Path, address: IpAddr, keys: &[&str]) -> Result<(), StateError> {
+    let own = format!("{address} ");
+    let mut text: String = read_known(known_hosts)?
         .lines()
         .filter(|line| !line.starts_with(&own))
         .flat_map(|line| [line, "\n"])
@@ -322,6 +326,17 @@ pub fn pin(known_hosts: &Path, address: IpAddr, keys: &[&str]) -> Result<(), Sta
         text.push_str(&format!("{own}{bare}\n"));
     }
     state::write_atomic(known_hosts, text.as_bytes())
+}
+
+fn read_known(known_hosts: &Path) -> Result<String, StateError> {
+    match std::fs::read_to_string(known_hosts) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        other => other.map_err(|source| StateError::File {
+            action: "read",
+            path: known_hosts.to_owned(),
+            source,
+        }),
+    }
 }
 
 #[cfg(test)]

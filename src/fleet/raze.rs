@@ -1,7 +1,9 @@
 //! The end of fleets in one region, from tags alone: look, remove, look again. Never here: the ledger's file, printing.
 
 use super::ec2::{ElasticAddress, Ec2Error, FoundGroup, Instance, Left, Phase, Regional};
+use super::ledger::Launch;
 use super::owner::Whose;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -12,6 +14,8 @@ const PAUSE: Duration = Duration::from_millis(1500);
 const ENDING: Duration = Duration::from_secs(300);
 /// How long volumes and network interfaces may take to go after their hosts.
 const TRAILING: Duration = Duration::from_secs(30);
+/// After so long nothing will come of a launch that was asked for.
+const LATE: SignedDuration = SignedDuration::from_secs(15);
 /// Tries for one change that EC2 refuses.
 const TRIES: u32 = 4;
 
@@ -98,6 +102,22 @@ pub async fn look(at: &Regional, meant: &Meant) -> Result<Found, Ec2Error> {
         }
     }
     Ok(found)
+}
+
+/// A launch whose answer is not known may take effect a little later: waits until its hosts are listed, or until so much
+/// time has passed since it was asked for that nothing will come of it.
+pub async fn await_launches(at: &Regional, launches: &[Launch]) -> Result<(), Ec2Error> {
+    loop {
+        let instances = at.instances().await?;
+        let is_open = |launch: &&Launch| {
+            let listed = instances.iter().any(|i| i.token.as_deref() == Some(launch.token.as_str()));
+            !listed && Timestamp::now().duration_since(launch.at) < LATE
+        };
+        if !launches.iter().any(|launch| is_open(&launch)) {
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// Removes all that is meant and verifies by tag that nothing is left. What is left is returned by name.

@@ -4,6 +4,7 @@
 
 pub mod clean;
 pub mod figures;
+pub mod fleet;
 pub mod files;
 pub mod json;
 pub mod live;

@@ -14,7 +14,7 @@ pub const ROWS: usize = 30;
 const COLUMNS: usize = 12;
 
 /// A table of figures, set to the right, but for the first column and those that `texts` names.
-fn table(head: &[&str], rows: Vec<Vec<String>>, texts: &[usize]) -> String {
+pub(super) fn table(head: &[&str], rows: Vec<Vec<String>>, texts: &[usize]) -> String {
     let mut builder = Builder::default();
     builder.push_record(head.iter().copied());
     rows.into_iter().for_each(|row| builder.push_record(row));

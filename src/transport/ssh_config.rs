@@ -16,6 +16,8 @@ pub struct SshOptions {
     pub accept_new_host_keys: bool,
     /// Seconds for TCP connect, greeting and key exchange; 0 means the default of 10.
     pub connect_timeout_s: u32,
+    /// Host keys that swarm itself has on file, and no others: for hosts that it made.
+    pub pinned: Option<PathBuf>,
 }
 
 /// Seconds to connect when nothing else was said.
@@ -80,6 +82,15 @@ pub fn text(options: &SshOptions, curve25519: bool) -> Result<String, SshConfigE
     for identity in &options.identities {
         text.push_str(&identity_line(identity)?);
     }
+    if let Some(file) = &options.pinned {
+        let name = quotable(file).ok_or_else(|| SshConfigError::IdentityName(file.clone()))?;
+        text.push_str(&format!(
+            "UserKnownHostsFile \"{name}\"\n\
+             GlobalKnownHostsFile /dev/null\n\
+             HostKeyAlgorithms ssh-ed25519\n\
+             UpdateHostKeys no\n"
+        ));
+    }
     match &options.config {
         // As with ssh's own -F, neither the user's config nor the system's counts then. It is copied and not included,
         // because ssh refuses to include a file that others may write, while it takes one given by -F.
@@ -107,11 +118,15 @@ fn identity_line(identity: &Path) -> Result<String, SshConfigError> {
     };
     std::fs::metadata(identity).map_err(unusable)?;
     let absolute = std::path::absolute(identity).map_err(unusable)?;
-    let name = absolute
-        .to_str()
-        .filter(|name| !name.contains(['"', '\'', '\\']) && !name.contains(char::is_control));
-    let name = name.ok_or_else(|| SshConfigError::IdentityName(identity.to_owned()))?;
-    Ok(format!("IdentityFile \"{}\"\n", name.replace('%', "%%")))
+    let name = quotable(&absolute).ok_or_else(|| SshConfigError::IdentityName(identity.to_owned()))?;
+    Ok(format!("IdentityFile \"{name}\"\n"))
+}
+
+/// A file's name as it may stand between quotes in an ssh config.
+fn quotable(file: &Path) -> Option<String> {
+    file.to_str()
+        .filter(|name| !name.contains(['"', '\'', '\\']) && !name.contains(char::is_control))
+        .map(|name| name.replace('%', "%%"))
 }
 
 /// Whether a client of this `ssh -V` text can reorder key exchanges with `^`.
@@ -183,6 +198,18 @@ mod tests {
             ..SshOptions::default()
         };
         assert!(matches!(text(&missing, false), Err(SshConfigError::Identity { .. })));
+    }
+
+    #[test]
+    fn hosts_of_our_own_are_known_by_our_own_file_alone() {
+        let options = SshOptions {
+            pinned: Some("/a b/known_hosts".into()),
+            ..SshOptions::default()
+        };
+        let text = text(&options, true).unwrap();
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is missing"));
+        assert!(at("UserKnownHostsFile \"/a b/known_hosts\"\n") < at("Include ~/.ssh/config"));
+        assert!(at("GlobalKnownHostsFile /dev/null") < at("Include ~/.ssh/config"));
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Transports {
                 identities: command.ssh.identity.iter().cloned().collect(),
                 config: command.ssh.config.clone(),
                 accept_new_host_keys: command.ssh.accept_new,
-                connect_timeout_s: 0,
+                ..SshOptions::default()
             };
             let ssh = Ssh::new(&options)
                 .await

@@ -1,10 +1,10 @@
 //! `swarm up`: flags to what a fleet is to be, or an error that names the flag. Never here: EC2, SSH, printing.
 
 pub mod args;
-mod crew;
 mod keys;
 mod preview;
 mod ready;
+mod rollback;
 pub mod steps;
 
 use self::args::UpArgs;

@@ -1,0 +1,235 @@
+//! From launched to ready: address, first connection, timer verified, a host key of its own, a hello. Never here:
+//! launching, and what becomes of a host that does not get ready.
+
+use crate::agent_binary::AgentBinaries;
+use crate::cli::greet::greet;
+use crate::cli::units::show_duration;
+use crate::fleet::host::{Host, Origin};
+use crate::fleet::ledger::{FleetFolder, FleetHost, known_keys, pin};
+use crate::fleet::raise::{RaiseError, Raising};
+use crate::fleet::survey::Site;
+use crate::settle::{self, SettleError, Wants};
+use crate::show;
+use crate::signal::Signals;
+use crate::transport::{Opened, Transport};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Between two looks at EC2 while hosts have no address.
+const LOOK: Duration = Duration::from_millis(1500);
+/// Between two tries to reach a host that boots.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Why waiting ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// EC2 or the ledger.
+    #[error(transparent)]
+    Raise(#[from] RaiseError),
+    /// The user wants to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What hosts are reached with.
+pub struct Reach {
+    /// SSH, with this fleet's keys alone.
+    pub transport: Arc<Transport>,
+    /// Agents.
+    pub binaries: Arc<AgentBinaries>,
+    /// Login name.
+    pub login: String,
+}
+
+/// Waits until every host of the ledger is ready; gives those that are not, with the reason.
+pub async fn until_ready(
+    raising: &mut Raising,
+    sites: &[Site],
+    reach: &Reach,
+    patience: Duration,
+    signals: &mut Signals,
+) -> Result<BTreeMap<String, String>, NotReady> {
+    let all = raising.ledger.hosts().count();
+    let mut under_way = JoinSet::new();
+    let mut begun = BTreeSet::new();
+    let mut failed = BTreeMap::new();
+    let files = Arc::new(Mutex::new(raising.folder.clone()));
+    let deadline = Instant::now() + patience;
+    loop {
+        for host in fresh(raising, &begun) {
+            begun.insert(host.id.clone());
+            under_way.spawn(Errand::new(host, raising, reach, &files, deadline).run());
+        }
+        let ready = raising.ledger.hosts().filter(|(_, host)| host.ready).count();
+        if raising.ledger.hosts().all(|(_, host)| host.ready || failed.contains_key(&host.id)) {
+            return Ok(failed);
+        }
+        let looking = raising.ledger.hosts().any(|(_, host)| !host.ready && !begun.contains(&host.id));
+        tokio::select! {
+            _ = signals.next() => return Err(NotReady::Interrupted),
+            Some(ended) = under_way.join_next() => {
+                let (id, outcome): (String, Result<(), String>) = match ended {
+                    Ok(ended) => ended,
+                    // a panic is told by the runtime; its host is then not ready in time
+                    Err(_) => continue,
+                };
+                match outcome {
+                    Ok(()) => {
+                        if let Some(host) = raising.ledger.host_mut(&id) {
+                            host.ready = true;
+                            host.boot_key = None;
+                        }
+                        raising.ledger.write(&raising.folder).map_err(RaiseError::from)?;
+                        show::say(&format!("{id}: ready ({} of {all})", ready + 1));
+                    }
+                    Err(why) => {
+                        show::say(&format!("{id}: not ready: {why}"));
+                        failed.insert(id, why);
+                    }
+                }
+            }
+            () = sleep(LOOK), if looking => {
+                for site in sites {
+                    raising.look(site).await?;
+                }
+                if Instant::now() > deadline {
+                    let waited = show_duration(u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX));
+                    let late = raising.ledger.hosts().filter(|(_, host)| !host.ready && !begun.contains(&host.id));
+                    for (_, host) in late {
+                        let why = format!("EC2 gave it no address within {waited} (--ready-timeout)");
+                        show::say(&format!("{}: not ready: {why}", host.id));
+                        failed.insert(host.id.clone(), why);
+                    }
+                    begun.extend(failed.keys().cloned());
+                }
+            }
+        }
+    }
+}
+
+/// Hosts that have an address now and were not begun with.
+fn fresh(raising: &Raising, begun: &BTreeSet<String>) -> Vec<FleetHost> {
+    let waiting = raising.ledger.hosts().filter(|(_, host)| !host.ready && !begun.contains(&host.id));
+    waiting.filter(|(_, host)| host.address.is_some()).map(|(_, host)| host.clone()).collect()
+}
+
+/// One host's way from its address to its hello.
+struct Errand {
+    host: FleetHost,
+    ssh: Host,
+    transport: Arc<Transport>,
+    binaries: Arc<AgentBinaries>,
+    /// known_hosts is rewritten by one host at a time.
+    files: Arc<Mutex<FleetFolder>>,
+    ttl_s: u64,
+    run: String,
+    deadline: Instant,
+}
+
+/// Whether another try may help.
+enum Trouble {
+    Passing(String),
+    Final(String),
+}
+
+impl Errand {
+    fn new(host: FleetHost, raising: &Raising, reach: &Reach, files: &Arc<Mutex<FleetFolder>>, deadline: Instant) -> Self {
+        let address = host.ssh_address().map(|address| address.to_string()).unwrap_or_default();
+        Self {
+            ssh: Host {
+                name: host.id.clone(),
+                user: Some(reach.login.clone()),
+                address,
+                port: None,
+                weight: 1,
+                group: None,
+                sources: None,
+                origin: Origin::Fleet(raising.ledger.fleet.clone()),
+            },
+            transport: Arc::clone(&reach.transport),
+            binaries: Arc::clone(&reach.binaries),
+            files: Arc::clone(files),
+            ttl_s: raising.ttl.as_secs(),
+            run: raising.run.clone(),
+            host,
+            deadline,
+        }
+    }
+
+    async fn run(self) -> (String, Result<(), String>) {
+        let id = self.host.id.clone();
+        let mut last = "it was not reached".to_owned();
+        let mut number = 0;
+        let trying = async {
+            loop {
+                number += 1;
+                match self.once(number).await {
+                    Ok(()) => return Ok(()),
+                    Err(Trouble::Final(why)) => return Err(why),
+                    Err(Trouble::Passing(why)) => last = why,
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        let outcome = timeout_at(self.deadline, trying).await;
+        let late = || Err(format!("not within its time (--ready-timeout); at last: {last}"));
+        (id, outcome.unwrap_or_else(|_| late()))
+    }
+
+    async fn once(&self, number: u32) -> Result<(), Trouble> {
+        let address = self.host.ssh_address().ok_or_else(|| Trouble::Final("it has no address".to_owned()))?;
+        let boot = self.host.boot_key.clone();
+        if number == 1 && let Some(boot) = &boot {
+            self.pin_first(address, boot)?;
+        }
+        let nonce = format!("{}{number}x{:x}", self.run, crate::clock::now_ns());
+        let stream = match self.transport.open(&self.ssh, &nonce).await {
+            Ok(Opened::Shell(stream) | Opened::Agent(stream)) => stream,
+            Err(error) => return Err(Trouble::Passing(error.to_string())),
+        };
+        let wants = Wants {
+            until_s: self.host.until.as_second(),
+            ttl_s: self.ttl_s,
+            addresses: self.host.private.iter().skip(1).copied().collect(),
+        };
+        let both = |own: &str| {
+            let keys: Vec<&str> = boot.as_deref().into_iter().chain([own]).collect();
+            self.pin(address, &keys).map_err(std::io::Error::other)
+        };
+        let settled = settle::settle(stream, &self.ssh.name, &nonce, &wants, both, settle::Deadlines::default()).await;
+        let settled = settled.map_err(|error| match error {
+            SettleError::Timer { .. } => Trouble::Final(error.to_string()),
+            other => Trouble::Passing(other.to_string()),
+        })?;
+        self.pin(address, &[settled.host_key.as_str()])
+            .map_err(|error| Trouble::Final(error.to_string()))?;
+        // a new connection: the host must now know its own key alone
+        greet(&self.transport, &self.ssh, &self.binaries, &nonce)
+            .await
+            .map(drop)
+            .map_err(|error| Trouble::Passing(error.to_string()))
+    }
+
+    /// The boot key is put on file beside what is there: a key of the host's own, when an earlier `up` got that far.
+    fn pin_first(&self, address: IpAddr, boot: &str) -> Result<(), Trouble> {
+        let folder = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known_keys(&folder.known_hosts(), address).map_err(|error| Trouble::Final(error.to_string()))?;
+        let others = known.iter().map(String::as_str).filter(|key| !key.contains(bare(boot)));
+        let keys: Vec<&str> = std::iter::once(boot).chain(others).collect();
+        pin(&folder.known_hosts(), address, &keys).map_err(|error| Trouble::Final(error.to_string()))
+    }
+
+    fn pin(&self, address: IpAddr, keys: &[&str]) -> Result<(), crate::state::StateError> {
+        let folder = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        pin(&folder.known_hosts(), address, keys)
+    }
+}
+
+/// The key itself, without its comment.
+fn bare(key: &str) -> &str {
+    key.split_whitespace().nth(1).unwrap_or(key)
+}
