@@ -16,3 +16,6 @@ pub mod shape;
 #[cfg(feature = "aws")]
 pub mod survey;
 pub mod user_data;
+
+#[cfg(test)]
+mod ttl_tests;
