@@ -1,8 +1,9 @@
-//! Source addresses: what `--source-ips` names, and which of it a host owns. Pure.
+//! Source addresses: what `--source-ips` names, which of it a host owns, and which of that leads nowhere. Pure.
 
 use crate::plan::SourceRange;
 use std::net::IpAddr;
-use swarm_agent::wire::message::Hello;
+use swarm_agent::wire::message::{DroppedSource, Hello};
+use swarm_agent::wire::share::Target;
 
 /// Addresses that one host uses at most.
 const MOST: usize = 4096;
@@ -34,6 +35,45 @@ pub fn owned(ranges: &[SourceRange], hello: &Hello) -> Vec<IpAddr> {
         }
     }
     found
+}
+
+/// One sentence for each target and cause that made an agent drop sources, with their addresses and the way out.
+pub fn without_path(targets: &[Target], dropped: &[DroppedSource]) -> Vec<String> {
+    let mut alike: Vec<(&DroppedSource, Vec<String>)> = Vec::new();
+    for one in dropped {
+        let same = |(known, _): &&mut (&DroppedSource, Vec<String>)| {
+            (known.target, known.address, &known.why) == (one.target, one.address, &one.why)
+        };
+        match alike.iter_mut().find(same) {
+            Some((_, sources)) => sources.push(one.source.to_string()),
+            None => alike.push((one, vec![one.source.to_string()])),
+        }
+    }
+    let sentence = |(one, sources): (&DroppedSource, Vec<String>)| {
+        let (has, is, give) = if sources.len() == 1 {
+            (
+                "has",
+                "is",
+                "it an Elastic IP (swarm up --source-eips), or leave it out",
+            )
+        } else {
+            (
+                "have",
+                "are",
+                "each an Elastic IP (swarm up --source-eips), or leave them out",
+            )
+        };
+        let url = targets
+            .get(usize::from(one.target))
+            .map_or("?", |target| target.url.as_str());
+        format!(
+            "source {} {has} no path to {url} at {} ({}) and {is} not used: in EC2 give {give} of --source-ips",
+            sources.join(", "),
+            one.address,
+            one.why
+        )
+    };
+    alike.into_iter().map(sentence).collect()
 }
 
 fn owns(hello: &Hello, address: IpAddr) -> bool {
@@ -127,5 +167,40 @@ mod tests {
                 "{range:?}"
             );
         }
+    }
+
+    #[test]
+    fn sources_without_a_path_are_told_together_by_target_and_cause() {
+        use swarm_agent::wire::message::NoPath;
+        let dropped = |source: &str, why: NoPath| DroppedSource {
+            source: source.parse().unwrap(),
+            target: 0,
+            address: "192.0.2.1:443".parse().unwrap(),
+            why,
+        };
+        let target = Target {
+            url: "https://app.test/".into(),
+            tls: true,
+            host: "app.test".into(),
+            port: 443,
+            path: "/".into(),
+            authority: "app.test".into(),
+            weight: 1,
+            connect_to: None,
+            fallback: Vec::new(),
+        };
+        let all = [
+            dropped("10.0.0.6", NoPath::Silent { after_ms: 5000 }),
+            dropped("10.0.0.7", NoPath::Unreachable("Network is unreachable".into())),
+            dropped("10.0.0.8", NoPath::Silent { after_ms: 5000 }),
+        ];
+        assert_eq!(
+            without_path(&[target], &all),
+            [
+                "source 10.0.0.6, 10.0.0.8 have no path to https://app.test/ at 192.0.2.1:443 (no answer within 5.0 s) and are not used: in EC2 give each an Elastic IP (swarm up --source-eips), or leave them out of --source-ips",
+                "source 10.0.0.7 has no path to https://app.test/ at 192.0.2.1:443 (unreachable: Network is unreachable) and is not used: in EC2 give it an Elastic IP (swarm up --source-eips), or leave it out of --source-ips",
+            ]
+        );
+        assert!(without_path(&[], &[]).is_empty());
     }
 }

@@ -8,7 +8,7 @@
 use crate::plan::Plan;
 use std::net::IpAddr;
 use swarm_agent::pacer;
-use swarm_agent::wire::share::{Deal, Load, Share};
+use swarm_agent::wire::share::{Consent, Deal, Load, Share};
 
 /// What `split` must know of a host that is armed or about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,9 @@ impl Portion {
     }
 }
 
-/// One share a host, in the order given; together they are the plan. An idle host's deal owns no slot.
-pub fn split(plan: &Plan, hosts: &[ArmedHost]) -> Vec<Share> {
+/// One share a host, in the order given; together they are the plan. An idle host's deal owns no slot. `consent`: what
+/// the user said to public targets.
+pub fn split(plan: &Plan, consent: Consent, hosts: &[ArmedHost]) -> Vec<Share> {
     let weights: Vec<u32> = hosts.iter().map(|host| host.weight).collect();
     let deals = deals(&plan.load, &weights);
     let first = deals.iter().position(|deal| !deal.mine.is_empty());
@@ -59,6 +60,7 @@ pub fn split(plan: &Plan, hosts: &[ArmedHost]) -> Vec<Share> {
         .enumerate()
         .map(|(index, (host, deal))| Share {
             run: plan.run.clone(),
+            round: 0,
             host_index: u32::try_from(index).unwrap_or(u32::MAX),
             hosts: count,
             deal,
@@ -68,6 +70,7 @@ pub fn split(plan: &Plan, hosts: &[ArmedHost]) -> Vec<Share> {
             request: plan.request.clone(),
             tls: plan.tls.clone(),
             sources: host.sources.clone(),
+            consent,
             backend_from: plan.backend_from.clone(),
             limits: plan.limits.clone(),
             trace: plan.trace && first == Some(index),

@@ -22,7 +22,10 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("error", &["cli"]),
     ("fleet", &[]),
     ("link", &["clock", "transport"]),
-    ("merge", &["balancer", "conduct", "plan", "requirement", "split"]),
+    (
+        "merge",
+        &["balancer", "conduct", "plan", "requirement", "source", "split"],
+    ),
     ("plan", &["requirement"]),
     ("requirement", &["cli"]),
     ("secret", &[]),

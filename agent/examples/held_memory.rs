@@ -131,6 +131,7 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
     let cadence = (!websocket).then_some(Cadence::Every(1_000 * MS));
     let share = Arc::new(Share {
         run: "memory".into(),
+        round: 0,
         host_index: 0,
         hosts: 1,
         deal: Deal {
@@ -155,6 +156,7 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
             ..Tls::default()
         },
         sources: Vec::new(),
+        consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
         limits: Limits {
             connect: 10_000 * MS,

@@ -116,6 +116,7 @@ mod tests {
         });
         Share {
             run: "test".into(),
+            round: 0,
             host_index: 0,
             hosts: 1,
             deal: Deal {
@@ -140,6 +141,7 @@ mod tests {
             },
             tls: Tls::default(),
             sources: vec![],
+            consent: Consent::Missing,
             backend_from: BackendFrom::Usual,
             limits: Limits {
                 connect: 0,

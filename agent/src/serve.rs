@@ -4,6 +4,7 @@
 //! here: engines, the wall clock.
 
 use crate::host;
+use crate::net::paths::{self, Paths};
 use crate::net::resolve;
 use crate::net::tls::TlsSetup;
 use crate::preflight;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// Before a share says otherwise, an agent that hears nothing for so long stops.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -73,6 +75,8 @@ struct Agent {
     outbox: Outbox,
     writing: Vec<u8>,
     hello: Hello,
+    round: u32,
+    arming: Option<JoinHandle<()>>,
     armed: Option<Armed>,
     run: Option<Run>,
     silence: Duration,
@@ -103,6 +107,8 @@ impl Agent {
             outbox: Outbox::default(),
             writing: Vec::new(),
             hello: host::hello(),
+            round: 0,
+            arming: None,
             armed: None,
             run: None,
             silence: SILENCE,
@@ -169,7 +175,11 @@ impl Agent {
             ToAgent::Share(share) => {
                 self.silence = Duration::from_nanos(share.limits.silence).max(Duration::from_secs(1));
                 self.armed = None;
-                tokio::spawn(arm(*share, self.hello.clone(), self.events.clone()));
+                self.round = share.round;
+                let arming = tokio::spawn(arm(*share, self.hello.clone(), self.events.clone()));
+                if let Some(earlier) = self.arming.replace(arming) {
+                    earlier.abort();
+                }
             }
             ToAgent::Start { at } => self.start(at)?,
             ToAgent::Drain => match &self.run {
@@ -197,6 +207,10 @@ impl Agent {
         let message = match event {
             Event::Armed(both) => {
                 let (armed, message) = *both;
+                if message.round != self.round {
+                    // about a share that was replaced meanwhile
+                    return Ok(());
+                }
                 self.armed = Some(armed);
                 FromAgent::Armed(Box::new(message))
             }
@@ -215,9 +229,17 @@ async fn arm(share: Share, hello: Hello, events: mpsc::UnboundedSender<Event>) {
     let _ = events.send(event);
 }
 
-async fn ready(share: Share, hello: &Hello) -> Result<(Armed, message::Armed), String> {
+async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed), String> {
     let resolved = resolve::resolve(&share.targets).await?;
-    let warnings = preflight::check(&share, hello, &resolved)?;
+    let found = match preflight::connections(&share) {
+        0 => Paths::default(),
+        _ => paths::probe(&share, &resolved).await,
+    };
+    // all that follows is about the sources that are left: ports, the load, the report's rows
+    let is_dropped = |source: &_| found.dropped.iter().any(|dropped| dropped.source == *source);
+    share.sources.retain(|source| !is_dropped(source));
+    let mut warnings = preflight::check(&share, hello, &resolved)?;
+    warnings.extend(found.warnings);
     let tls = share
         .targets
         .iter()
@@ -226,8 +248,10 @@ async fn ready(share: Share, hello: &Hello) -> Result<(Armed, message::Armed), S
         .transpose()?;
     let threads = threads(&share, hello);
     let message = message::Armed {
+        round: share.round,
         resolved: resolved.clone(),
         warnings,
+        dropped: found.dropped,
     };
     Ok((
         Armed {

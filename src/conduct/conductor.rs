@@ -12,11 +12,11 @@ use crate::consent;
 use crate::link::LinkHandle;
 use crate::plan::{Plan, SourceRange};
 use crate::signal::Interrupt;
-use crate::source;
 use crate::split::{ArmedHost, split};
 use std::net::IpAddr;
 use std::time::Duration;
 use swarm_agent::wire::message::{FromAgent, ToAgent};
+use swarm_agent::wire::share::Consent;
 use tokio::sync::mpsc;
 
 /// Before the start a host is pinged at every tick, later at every fiftieth (a tick is about 20 ms).
@@ -36,7 +36,7 @@ pub(super) struct Conductor {
     hosts: Vec<Seat>,
     phase: Phase,
     needed: usize,
-    consented: bool,
+    consent: Consent,
     notices: mpsc::UnboundedSender<Notice>,
     ticks: u64,
     pings: u32,
@@ -104,7 +104,7 @@ impl Conductor {
         plan: Plan,
         entrants: Vec<Entrant>,
         needed: usize,
-        consented: bool,
+        consent: Consent,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
         let phase = Phase::new(entrants.len(), needed);
@@ -114,7 +114,7 @@ impl Conductor {
             hosts,
             phase,
             needed,
-            consented,
+            consent,
             notices,
             ticks: 0,
             pings: 0,
@@ -166,8 +166,10 @@ impl Conductor {
         self.hosts[host].heard_ns = now_ns();
         match message {
             FromAgent::Armed(armed) => {
-                self.hosts[host].armed = Some(*armed);
-                self.phase.came(host, Step::Armed);
+                if self.hosts[host].arm(*armed) {
+                    self.tell_dropped(host);
+                    self.phase.came(host, Step::Armed);
+                }
             }
             FromAgent::Refused { reason } => self.gone(host, reason),
             FromAgent::Interval(interval) => {
@@ -183,6 +185,14 @@ impl Conductor {
             FromAgent::Trace { at_us, line } => self.notify(Notice::Trace { at_us, line }),
             // a second hello changes nothing, pongs are the link's
             FromAgent::Hello(_) | FromAgent::Pong { .. } => {}
+        }
+    }
+
+    fn tell_dropped(&self, host: usize) {
+        let host = &self.hosts[host];
+        for text in host.sources_dropped() {
+            let host = host.entrant.name.clone();
+            self.notify(Notice::Doubt { host, text });
         }
     }
 
@@ -216,23 +226,13 @@ impl Conductor {
         let mut seats = Vec::new();
         for host in &there {
             let state = &self.hosts[*host];
-            let ranges = if state.entrant.sources.is_empty() {
-                &self.plan.sources
-            } else {
-                &state.entrant.sources
-            };
-            let sources = state
-                .hello
-                .as_ref()
-                .map(|hello| source::owned(ranges, hello))
-                .unwrap_or_default();
-            if sources.is_empty() && !ranges.is_empty() {
+            let Some(sources) = state.sources(&self.plan.sources) else {
                 self.gone(*host, "owns none of the addresses of --source-ips".to_owned());
                 if self.phase.at(Step::Greeted).is_empty() {
                     return Err(ConductError::SourceUnowned("every address named".to_owned()));
                 }
                 return Ok(());
-            }
+            };
             seats.push(ArmedHost {
                 weight: state.entrant.weight.max(1),
                 sources,
@@ -247,13 +247,8 @@ impl Conductor {
             );
             self.warnings.push(("hosts".to_owned(), text));
         }
-        for (host, share) in there.into_iter().zip(split(&self.plan, &seats)) {
-            let state = &mut self.hosts[host];
-            state.armed = None;
-            if let Some(link) = &state.link {
-                link.send(ToAgent::Share(Box::new(share.clone()))).ok();
-            }
-            state.share = Some(share);
+        for (host, share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
+            self.hosts[host].deal(share);
         }
         self.dealt_at = Some(now_ns());
         self.phase.dealt();
@@ -273,7 +268,7 @@ impl Conductor {
     }
 
     fn check_consent(&self) -> Result<(), ConductError> {
-        if self.consented {
+        if self.consent == Consent::Given {
             return Ok(());
         }
         let resolved = self

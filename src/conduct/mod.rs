@@ -15,7 +15,7 @@ use conductor::Conductor;
 use event::Event;
 use notice::Notice;
 use outcome::Outcome;
-use swarm_agent::wire::share::Load;
+use swarm_agent::wire::share::{Consent, Load};
 use tokio::sync::mpsc;
 
 /// One host as the conductor is told of it.
@@ -79,7 +79,8 @@ pub async fn conduct(
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<Outcome, ConductError> {
     let needed = plan.min_hosts.of(entrants.len());
-    let mut conductor = Conductor::new(plan, entrants, needed, consented, notices);
+    let consent = if consented { Consent::Given } else { Consent::Missing };
+    let mut conductor = Conductor::new(plan, entrants, needed, consent, notices);
     let ended = conductor.run(until, &mut events).await;
     if !matches!(ended, Err(ConductError::Left)) {
         conductor.close(events).await;

@@ -13,6 +13,13 @@ pub enum Notice {
         /// Cause and way out.
         why: String,
     },
+    /// A host goes on, and not quite as it was asked to.
+    Doubt {
+        /// Its name.
+        host: String,
+        /// What is different.
+        text: String,
+    },
     /// The start instant was told.
     Started {
         /// Hosts that start.

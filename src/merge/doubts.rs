@@ -2,7 +2,8 @@
 
 use super::summary::{HostRow, HostStatus, Summary, Sync};
 use super::warning::Warning;
-use crate::conduct::outcome::{Ended, Outcome};
+use crate::conduct::outcome::{Ended, HostOutcome, Outcome};
+use crate::source;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::report::{Counts, Latency};
 use swarm_agent::wire::share::{Cadence, Load};
@@ -51,6 +52,7 @@ pub fn warnings(outcome: &Outcome, summary: &Summary, counts: &[(&str, &Counts)]
     for host in &outcome.hosts {
         let armed = host.armed.iter().flat_map(|armed| &armed.warnings);
         found.extend(armed.map(|text| Warning::new("preflight", format!("{}: {text}", host.name))));
+        found.extend(without_path(host));
     }
     found.extend(summary.hosts.iter().filter_map(missing));
     found.extend(summary.sync.and_then(skew));
@@ -77,6 +79,16 @@ pub fn notes(load: &Load) -> Vec<Warning> {
         ],
         Load::Open(_) | Load::Held(_) => Vec::new(),
     }
+}
+
+fn without_path(host: &HostOutcome) -> Vec<Warning> {
+    let (Some(share), Some(armed)) = (&host.share, &host.armed) else {
+        return Vec::new();
+    };
+    source::without_path(&share.targets, &armed.dropped)
+        .into_iter()
+        .map(|text| Warning::new("source_without_path", format!("{}: {text}", host.name)))
+        .collect()
 }
 
 fn missing(host: &HostRow) -> Option<Warning> {

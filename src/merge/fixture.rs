@@ -10,8 +10,8 @@ use swarm_agent::wire::report::{
     BackendRow, Connections, Counts, Interval, Latency, Messages, Report, SourceRow, Tally, TargetRow,
 };
 use swarm_agent::wire::share::{
-    BackendFrom, Cadence, Carrier, Closed, Deal, Engine, Held, Http, Level, Limits, Load, Open, PER_SECOND, Request,
-    Schedule, Share, Socketio, Stage, Target, Tls,
+    BackendFrom, Cadence, Carrier, Closed, Consent, Deal, Engine, Held, Http, Level, Limits, Load, Open, PER_SECOND,
+    Request, Schedule, Share, Socketio, Stage, Target, Tls,
 };
 
 /// One second in ns.
@@ -362,6 +362,7 @@ fn plan(engine: Engine, load: Load) -> Plan {
 fn share(plan: &Plan, index: u32, hosts: u32) -> Share {
     Share {
         run: plan.run.clone(),
+        round: 0,
         host_index: index,
         hosts,
         deal: Deal {
@@ -374,6 +375,7 @@ fn share(plan: &Plan, index: u32, hosts: u32) -> Share {
         request: plan.request.clone(),
         tls: plan.tls.clone(),
         sources: Vec::new(),
+        consent: Consent::Missing,
         backend_from: plan.backend_from.clone(),
         limits: plan.limits.clone(),
         trace: false,

@@ -1,5 +1,6 @@
 //! From a target to a connected stream: source address, TCP, TLS, each stage timed. Never here: protocols, pacing.
 
+pub mod paths;
 pub mod resolve;
 pub mod source;
 pub mod stream;
@@ -11,6 +12,7 @@ use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::{Share, Target};
 use source::Sources;
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -144,12 +146,7 @@ impl Dialer {
             ));
         }
         let address = endpoint.addresses.borrow()[turn % count];
-        let port = endpoint
-            .target
-            .connect_to
-            .as_ref()
-            .map_or(endpoint.target.port, |(_, port)| *port);
-        let remote = SocketAddr::new(address, port);
+        let remote = SocketAddr::new(address, endpoint.target.dialed_port());
         let begin = Instant::now();
         let stream = connect_tcp(remote, source).await?;
         let tcp = begin.elapsed();
@@ -178,17 +175,20 @@ impl Dialer {
 }
 
 async fn connect_tcp(remote: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, Fault> {
-    let socket = if remote.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    };
-    let socket = socket.map_err(|error| stream::fault(&error))?;
-    if let Some(source) = source {
-        source::bind(&socket, source).map_err(|error| stream::fault(&error))?;
-    }
-    let stream = socket.connect(remote).await.map_err(|error| stream::fault(&error))?;
+    let stream = open_tcp(remote, source).await.map_err(|error| stream::fault(&error))?;
     // without it a small frame waits for the acknowledgement of the last one
     stream.set_nodelay(true).map_err(|error| stream::fault(&error))?;
     Ok(stream)
+}
+
+async fn open_tcp(remote: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if remote.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if let Some(source) = source {
+        source::bind(&socket, source)?;
+    }
+    socket.connect(remote).await
 }

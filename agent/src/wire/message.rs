@@ -3,7 +3,7 @@
 use super::report::{Interval, Report};
 use super::share::Share;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// From the controller to an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,8 +82,49 @@ pub struct Hello {
 /// What the agent found out while getting ready.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Armed {
+    /// [`Share::round`] of the share.
+    pub round: u32,
     /// Addresses of each target, in the order of the share's targets.
     pub resolved: Vec<Vec<IpAddr>>,
     /// Doubts, as sentences.
     pub warnings: Vec<String>,
+    /// Addresses of the share's sources that the agent does not connect from.
+    pub dropped: Vec<DroppedSource>,
+}
+
+/// A source address without a path to a target, while another source of the same host has one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedSource {
+    /// The source.
+    pub source: IpAddr,
+    /// The target that was tried, as its place in the share.
+    pub target: u16,
+    /// Where it was tried.
+    pub address: SocketAddr,
+    /// What came of it.
+    pub why: NoPath,
+}
+
+/// Why there is no path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoPath {
+    /// No answer.
+    Silent {
+        /// ms that were waited.
+        after_ms: u32,
+    },
+    /// The network said that there is none: the errno's text.
+    Unreachable(String),
+    /// The host itself cannot connect from this address: the errno's text.
+    Unusable(String),
+}
+
+impl std::fmt::Display for NoPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silent { after_ms } => write!(f, "no answer within {:.1} s", f64::from(*after_ms) / 1e3),
+            Self::Unreachable(said) => write!(f, "unreachable: {said}"),
+            Self::Unusable(said) => write!(f, "the host cannot connect from it: {said}"),
+        }
+    }
 }

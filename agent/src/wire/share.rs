@@ -15,6 +15,8 @@ pub const PER_SECOND: u64 = 1_000_000;
 pub struct Share {
     /// Names the run; goes into `X-Swarm-Run`.
     pub run: String,
+    /// Counts the shares that this agent was given; its answer names the one that it is about.
+    pub round: u32,
     /// Place of this host among the armed hosts, from 0.
     pub host_index: u32,
     /// Armed hosts.
@@ -33,12 +35,24 @@ pub struct Share {
     pub tls: Tls,
     /// Local addresses to connect from, in turn. Empty: whatever the host's routes choose.
     pub sources: Vec<IpAddr>,
+    /// Whether the user agreed to load beyond this machine and private networks.
+    pub consent: Consent,
     /// Where the backend's name is found in an answer.
     pub backend_from: BackendFrom,
     /// Time limits.
     pub limits: Limits,
     /// Print every packet of one client ([`super::message::FromAgent::Trace`]).
     pub trace: bool,
+}
+
+/// Whether the user agreed to the plan's public targets. What a name stands for on the hosts is judged by the controller
+/// once they are armed; until then an agent knows only this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Consent {
+    /// Any address of the targets may be connected to while arming.
+    Given,
+    /// While arming only loopback, private and link-local addresses may be connected to.
+    Missing,
 }
 
 /// Deals numbers out to hosts: `n` is this host's when `n mod slots` is in `mine`.
@@ -91,6 +105,13 @@ pub struct Target {
     pub connect_to: Option<(String, u16)>,
     /// What the controller resolved, for hosts without a resolver of their own.
     pub fallback: Vec<IpAddr>,
+}
+
+impl Target {
+    /// The port that connections go to.
+    pub fn dialed_port(&self) -> u16 {
+        self.connect_to.as_ref().map_or(self.port, |(_, port)| *port)
+    }
 }
 
 /// The engine and what its steps say.

@@ -46,6 +46,7 @@ pub fn share(
     };
     Share {
         run: "t".into(),
+        round: 0,
         host_index: 0,
         hosts: 1,
         deal: Deal {
@@ -70,6 +71,7 @@ pub fn share(
         },
         tls: Tls::default(),
         sources: Vec::new(),
+        consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
         limits: Limits {
             connect: 2_000 * MS,

@@ -176,6 +176,7 @@ pub fn target(port: u16) -> Target {
 pub fn share(port: u16, load: Load) -> Share {
     Share {
         run: "t".into(),
+        round: 0,
         host_index: 0,
         hosts: 1,
         deal: Deal {
@@ -200,6 +201,7 @@ pub fn share(port: u16, load: Load) -> Share {
         },
         tls: Tls::default(),
         sources: Vec::new(),
+        consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
         limits: Limits {
             connect: 1_000 * MS,

@@ -16,6 +16,7 @@ use crate::merge::verdict::exit_code;
 use crate::plan::Plan;
 use crate::show::live::{Live, LiveMode};
 use crate::show::{self, Output, ShowError};
+use crate::source;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -196,6 +197,11 @@ fn armed(outcome: &Outcome) -> String {
             _ => "not armed".to_owned(),
         };
         text.push_str(&format!("{}  {line}\n", host.name));
+        if let (Some(share), Some(armed)) = (&host.share, &host.armed) {
+            for doubt in source::without_path(&share.targets, &armed.dropped) {
+                text.push_str(&format!("{}  {doubt}\n", host.name));
+            }
+        }
     }
     text + "no load was sent (--arm-only)\n"
 }

@@ -10,6 +10,7 @@ pub async fn watch(mut live: Live, mut told: UnboundedReceiver<Notice>) {
     while let Some(notice) = told.recv().await {
         match notice {
             Notice::Gone { host, why } => live.say(&format!("{host}: {why}")),
+            Notice::Doubt { host, text } => live.say(&format!("{host}: {text}")),
             Notice::Started { hosts } => view.asked = hosts,
             Notice::Second(second) => live.show(&view.point(&second)),
             Notice::Draining => live.say("stopping: no new hits; once more Ctrl-C leaves at once"),

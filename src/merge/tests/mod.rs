@@ -9,6 +9,7 @@ use super::*;
 use crate::conduct::outcome::Ended;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::histogram::Histogram;
+use swarm_agent::wire::message::{DroppedSource, NoPath};
 use swarm_agent::wire::report::{Example, FaultRow};
 use swarm_agent::wire::share::{Cadence, PER_SECOND, Schedule, Stage};
 
@@ -196,7 +197,7 @@ fn rates_leave_out_ramp_and_grace() {
 #[test]
 fn doubts_are_told_with_their_numbers() {
     type Change = fn(&mut Outcome);
-    let cases: [(&str, &str, Change); 9] = [
+    let cases: [(&str, &str, Change); 10] = [
         ("generator_bound", "CPU was 95 % busy", |o| {
             report(o, 0).cpu_busy = Some(0.95)
         }),
@@ -208,6 +209,18 @@ fn doubts_are_told_with_their_numbers() {
         ("start_skew", "60.0 ms apart", |o| {
             report(o, 0).start_offset = Some(60_130_000)
         }),
+        (
+            "source_without_path",
+            "h0: source 10.0.0.7 has no path to http://app.test/",
+            |o| {
+                o.hosts[0].armed.as_mut().unwrap().dropped = vec![DroppedSource {
+                    source: "10.0.0.7".parse().unwrap(),
+                    target: 0,
+                    address: "192.0.2.1:80".parse().unwrap(),
+                    why: NoPath::Silent { after_ms: 5000 },
+                }];
+            },
+        ),
         ("preflight", "h0: slow disk", |o| {
             o.hosts[0].armed.as_mut().unwrap().warnings.push("slow disk".into());
         }),

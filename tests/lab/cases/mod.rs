@@ -8,6 +8,7 @@ mod deploy;
 mod ends;
 mod hosts_refused;
 mod odd_hosts;
+mod paths;
 mod smoke;
 mod spread;
 mod stickiness;
@@ -25,10 +26,11 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 13] = [
+    let groups: [&[Case]; 14] = [
         smoke::CASES,
         odd_hosts::CASES,
         spread::CASES,
+        paths::CASES,
         crowd::CASES,
         stickiness::CASES,
         clocks::CASES,
