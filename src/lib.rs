@@ -16,6 +16,7 @@ pub mod merge;
 pub mod plan;
 pub mod requirement;
 pub mod secret;
+pub mod settle;
 pub mod show;
 pub mod signal;
 pub mod source;

@@ -21,6 +21,12 @@ async fn run() -> Result<Exit, Error> {
             .map(|()| Exit::Ok)
             .map_err(|error| Error::Unexpected(Box::new(error))),
         Parsed::Command(Command::Attack(args)) => steps::attack(understand(&args, &Surroundings::real())?).await,
+        #[cfg(feature = "aws")]
+        Parsed::Command(Command::Up(args)) => swarm::cli::up::steps::up(swarm::cli::up::understand(&args)?).await,
+        #[cfg(feature = "aws")]
+        Parsed::Command(Command::Status(args)) => swarm::cli::status::status(&args).await,
+        #[cfg(feature = "aws")]
+        Parsed::Command(Command::Extend(args)) => swarm::cli::extend::extend(&args).await,
         Parsed::Command(Command::Demo(args)) => demo::demo(&args).await,
     }
 }

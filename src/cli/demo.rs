@@ -100,12 +100,14 @@ async fn attack(line: &[String]) -> Result<Summary, Error> {
     };
     let around = Surroundings {
         words: line.to_vec(),
+        // the demo's servers are here, whatever fleet is up
+        fleets: Vec::new(),
         ..Surroundings::real()
     };
     let mut command = understand(&args, &around)?;
     let hosts = crew::hosts(&command.hosts)?;
     steps::resolve(&mut command.plan).await;
-    let outcome = steps::watched(&command, &hosts, false).await?;
+    let outcome = steps::watched(&command, &hosts, None, false).await?;
     Ok(steps::judged(&outcome))
 }
 

@@ -3,7 +3,8 @@
 use super::attack::run_id;
 use super::fleet_access::{rows, transport};
 use super::scope::{ScopeArgs, noted, scope};
-use super::up::{fleet_name, ttl};
+use super::fleet_name;
+use super::up::ttl;
 use crate::error::{Error, Exit};
 use crate::fleet::ec2::UNTIL_TAG;
 use crate::fleet::ledger::{FleetFolder, Ledger};

@@ -5,9 +5,23 @@
 pub mod ask;
 pub mod attack;
 pub mod demo;
+#[cfg(feature = "aws")]
+pub mod down;
+#[cfg(feature = "aws")]
+pub mod extend;
+pub mod fleet_access;
+pub mod greet;
 pub mod preview;
+#[cfg(feature = "aws")]
+pub mod scope;
+#[cfg(feature = "aws")]
+pub mod status;
 pub mod units;
+#[cfg(feature = "aws")]
+pub mod up;
 
+use crate::plan::MinHosts;
+use crate::state::check_fleet_name;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 
@@ -45,6 +59,15 @@ struct Cli {
 /// A subcommand as typed.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Start hosts on EC2: ready when their agents answer, gone by themselves when their time is over
+    #[cfg(feature = "aws")]
+    Up(Box<up::args::UpArgs>),
+    /// Show what exists on EC2: state, time left, cost so far, agents
+    #[cfg(feature = "aws")]
+    Status(Box<status::StatusArgs>),
+    /// Let the hosts of a fleet live longer
+    #[cfg(feature = "aws")]
+    Extend(extend::ExtendArgs),
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
     /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test
@@ -60,6 +83,27 @@ pub struct DemoArgs {
     /// No live line
     #[arg(long)]
     pub no_live: bool,
+}
+
+/// The fleet that is meant when none is named.
+pub const DEFAULT_FLEET: &str = "default";
+
+/// Reads `--fleet`.
+pub fn fleet_name(typed: &Option<String>) -> Result<String, Usage> {
+    let name = typed.clone().unwrap_or_else(|| DEFAULT_FLEET.to_owned());
+    check_fleet_name(&name).map_err(|error| Usage(error.to_string()))?;
+    Ok(name)
+}
+
+/// Reads `--min-hosts`: a number of hosts or a share of them.
+pub fn min_hosts(typed: &Option<String>) -> Result<Option<MinHosts>, Usage> {
+    let read = |text: &str| match units::percent(text) {
+        Some(share) if share > 0.0 && share <= 100.0 => Ok(MinHosts::Percent(share)),
+        Some(_) => Err("between 1% and 100%".to_owned()),
+        None => units::count(text).map(|n| MinHosts::Count(usize::try_from(n).unwrap_or(usize::MAX))),
+    };
+    let one = |text: &str| read(text).map_err(|error| Usage(format!("--min-hosts {text}: {error}")));
+    typed.as_deref().map(one).transpose()
 }
 
 /// What the words of the command line came to.
@@ -141,7 +185,6 @@ mod tests {
             (&["--at", "60s=x"], "--at is not there yet"),
             (&["--mark=60s=x"], "--mark is not there yet"),
             (&["--lb-stats", "http://h/"], "--lb-stats is not there yet"),
-            (&["--fleet", "f"], "--fleet is not there yet"),
             (&["-a", "1000"], "-c 1000 --connect-rate 200"),
             (&["-a", "-c", "5"], "websocket-bench"),
         ] {

@@ -24,7 +24,7 @@ pub struct Crew {
 
 /// The first line of a run, `from: ...`.
 pub fn first_line(crew: &Crew) -> String {
-    format!("from: {}", crew.from)
+    format!("from: {}", crew.from.replacen(": ", ", ", 1))
 }
 
 /// The plan: target, from, load, split, needs, ends, then the defaults that were used, requirements and doubts.

@@ -1,8 +1,8 @@
 //! What a command about fleets looks at: the ledgers that are here, AWS, the regions. Shared by `status`, `extend` and
 //! `down`. Never here: what is done there.
 
-use super::Usage;
-use super::up::{fleet_name, is_region};
+use super::up::is_region;
+use super::{Usage, fleet_name};
 use crate::error::Error;
 use crate::fleet::ec2::Aws;
 use crate::fleet::ledger::{FleetFolder, Ledger, LedgerError};

@@ -26,7 +26,10 @@ pub struct AttackArgs {
     /// The same, one a line: ubuntu@10.0.0.4:22 weight=2 group=eu sources=iface:eth1; - is stdin
     #[arg(long, value_name = "FILE", help_heading = FROM)]
     pub host_file: Vec<String>,
-    /// N agents on this machine [default without hosts: 1]
+    /// The fleet that `swarm up` made [default without hosts: the one that is up]
+    #[arg(long, value_name = "NAME", help_heading = FROM)]
+    pub fleet: Option<String>,
+    /// N agents on this machine [default without hosts and fleet: 1]
     #[arg(long, value_name = "N", help_heading = FROM)]
     pub local: Option<String>,
     /// Connect from these in turn: addresses, CIDR, A-B or iface:NAME, comma-separated; each host uses those it owns

@@ -1,5 +1,6 @@
 //! The hosts of an attack: from the words that name them to agents that said hello. Never here: what they do.
 
+use super::fleet::Joined;
 use super::{AttackCommand, HostFile, HostsFrom};
 use crate::agent_binary::AgentBinaries;
 use crate::cli::preview::Crew;
@@ -54,12 +55,12 @@ pub fn hosts(from: &HostsFrom) -> Result<Vec<Host>, Error> {
 }
 
 /// What the preview says of them.
-pub fn crew(hosts: &[Host]) -> Crew {
+pub fn crew(hosts: &[Host], fleet: Option<&Joined>) -> Crew {
     let local = hosts
         .iter()
         .filter(|host| matches!(host.origin, Origin::Local(_)))
         .count();
-    let named = hosts.len() - local;
+    let named = hosts.iter().filter(|host| !is_fleet(host)).count() - local;
     let agents = |n: usize| {
         if n == 1 {
             "1 agent".to_owned()
@@ -67,17 +68,28 @@ pub fn crew(hosts: &[Host]) -> Crew {
             format!("{n} agents")
         }
     };
-    let from = match (named, local) {
+    let listed = match (named, local) {
+        (0, 0) => String::new(),
         (0, n) => format!("this machine: {}", agents(n)),
         (1, 0) => "1 host".to_owned(),
         (n, 0) => format!("{n} hosts"),
         (n, m) => format!("{n} hosts and this machine: {}", agents(m)),
     };
+    let from = match (fleet.map(Joined::from), listed.as_str()) {
+        (Some(fleet), "") => fleet,
+        (Some(fleet), _) => format!("{fleet}; {listed}"),
+        (None, _) => listed,
+    };
     Crew {
         from,
+        ends: fleet.and_then(Joined::ends),
         weights: hosts.iter().map(|host| host.weight).collect(),
         ..Crew::default()
     }
+}
+
+fn is_fleet(host: &Host) -> bool {
+    matches!(host.origin, Origin::Fleet(_))
 }
 
 /// The hosts as the conductor is told of them.
@@ -108,7 +120,12 @@ pub struct Ways {
 
 impl Ways {
     /// Begins to reach every host, to tick and to listen for interrupts; all of it arrives at `events`.
-    pub async fn open(command: &AttackCommand, hosts: &[Host], events: &UnboundedSender<Event>) -> Result<Self, Error> {
+    pub async fn open(
+        command: &AttackCommand,
+        hosts: &[Host],
+        fleet: Option<&Joined>,
+        events: &UnboundedSender<Event>,
+    ) -> Result<Self, Error> {
         let signals = Signals::listen().map_err(|error| Error::Unexpected(Box::new(error)))?;
         let ways = Self {
             tasks: TaskTracker::new(),
@@ -123,7 +140,7 @@ impl Ways {
             .collect();
         let binaries = AgentBinaries::with_overrides(&typed).map_err(|error| Error::Usage(error.to_string().into()))?;
         let binaries = Arc::new(binaries);
-        let transports = Transports::of(command, hosts, &binaries).await?;
+        let transports = Transports::of(command, hosts, fleet, &binaries).await?;
         for (index, host) in hosts.iter().enumerate() {
             let errand = Errand {
                 index,
@@ -165,11 +182,17 @@ impl Ways {
 /// The transports of a run, each opened once.
 struct Transports {
     ssh: Option<Arc<Transport>>,
+    fleet: Option<Arc<Transport>>,
     local: Option<Arc<Transport>>,
 }
 
 impl Transports {
-    async fn of(command: &AttackCommand, hosts: &[Host], binaries: &AgentBinaries) -> Result<Self, Error> {
+    async fn of(
+        command: &AttackCommand,
+        hosts: &[Host],
+        fleet: Option<&Joined>,
+        binaries: &AgentBinaries,
+    ) -> Result<Self, Error> {
         let is_local = |host: &&Host| matches!(host.origin, Origin::Local(_));
         let local = match hosts.iter().find(is_local) {
             Some(_) => {
@@ -186,7 +209,7 @@ impl Transports {
             }
             None => None,
         };
-        let ssh = if hosts.iter().any(|host| !is_local(&host)) {
+        let ssh = if hosts.iter().any(|host| !is_local(&host) && !is_fleet(host)) {
             let options = SshOptions {
                 identities: command.ssh.identity.iter().cloned().collect(),
                 config: command.ssh.config.clone(),
@@ -200,14 +223,18 @@ impl Transports {
         } else {
             None
         };
-        Ok(Self { ssh, local })
+        let fleet = match fleet {
+            Some(joined) => Some(Arc::new(joined.transport(command).await?)),
+            None => None,
+        };
+        Ok(Self { ssh, fleet, local })
     }
 
     fn of_host(&self, host: &Host) -> Result<Arc<Transport>, Error> {
-        let transport = if matches!(host.origin, Origin::Local(_)) {
-            &self.local
-        } else {
-            &self.ssh
+        let transport = match host.origin {
+            Origin::Local(_) => &self.local,
+            Origin::Fleet(_) => &self.fleet,
+            Origin::Flag | Origin::File { .. } => &self.ssh,
         };
         transport
             .clone()

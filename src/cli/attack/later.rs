@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 const VALUE: std::ops::RangeInclusive<usize> = 0..=1;
 
 /// Long flags of later versions, and what to do until then.
-const LATER: [(&str, &str); 7] = [
+const LATER: [(&str, &str); 6] = [
     ("http2", "the http engine speaks HTTP/1.1"),
     ("abort-if", "judge the whole run with --require"),
     ("at", "run the command from another terminal"),
@@ -17,7 +17,6 @@ const LATER: [(&str, &str); 7] = [
         "read the balancer's page yourself; the matrix of sources and backends is in the report",
     ),
     ("lb-stats-auth", "read the balancer's page yourself"),
-    ("fleet", "name the hosts with --hosts or --host-file"),
 ];
 
 /// Adds them to the subcommand, hidden from its help.

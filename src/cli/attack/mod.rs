@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod crew;
+pub mod fleet;
 mod held;
 pub mod later;
 mod load;
@@ -35,6 +36,8 @@ pub struct Surroundings {
     pub environment: Box<secret::Environment>,
     /// Names the run.
     pub run: String,
+    /// Fleets that the ledger knows.
+    pub fleets: Vec<String>,
 }
 
 impl Surroundings {
@@ -46,6 +49,7 @@ impl Surroundings {
                 .collect(),
             environment: Box::new(|name| std::env::var(name).ok()),
             run: run_id::fresh(),
+            fleets: fleet::known(),
         }
     }
 }
@@ -80,6 +84,8 @@ pub struct HostsFrom {
     pub files: Vec<HostFile>,
     /// Agents on this machine.
     pub local: u32,
+    /// A fleet that `swarm up` made.
+    pub fleet: Option<String>,
 }
 
 /// A host file.
@@ -148,7 +154,7 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
     let mut noted = Noted::default();
     let aim = target::aim(args)?;
     protocol::refuse_strangers(args, aim.kind)?;
-    let hosts = outputs::hosts(args, &mut noted)?;
+    let hosts = outputs::hosts(args, around, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
     let limits = request::limits(args, &mut noted)?;
     let load = load::load(

@@ -1,7 +1,7 @@
 //! Where the hosts come from, what is written, how far to go. Checks that outputs can be written; opens no socket.
 
 use super::args::AttackArgs;
-use super::{HostFile, HostsFrom, Mode, Noted, Outputs, read};
+use super::{HostFile, HostsFrom, Mode, Noted, Outputs, Surroundings, fleet, read};
 use crate::cli::{Usage, units};
 use crate::plan::MinHosts;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// More agents than this on one machine measure only each other.
 const MOST_LOCAL: u64 = 256;
 
-pub(super) fn hosts(args: &AttackArgs, noted: &mut Noted) -> Result<HostsFrom, Usage> {
+pub(super) fn hosts(args: &AttackArgs, around: &Surroundings, noted: &mut Noted) -> Result<HostsFrom, Usage> {
     for list in &args.hosts {
         if list.split(',').all(|host| host.trim().is_empty()) {
             return Err(Usage("--hosts is empty: user@addr[:port],...".into()));
@@ -29,7 +29,13 @@ pub(super) fn hosts(args: &AttackArgs, noted: &mut Noted) -> Result<HostsFrom, U
         n if n > MOST_LOCAL => Err(format!("at most {MOST_LOCAL}")),
         n => Ok(u32::try_from(n).unwrap_or(u32::MAX)),
     })?;
-    let remote = !args.hosts.is_empty() || !args.host_file.is_empty();
+    let listed = !args.hosts.is_empty() || !args.host_file.is_empty();
+    let fleet = match (&args.fleet, listed || local.is_some()) {
+        (Some(_), _) => Some(crate::cli::fleet_name(&args.fleet)?),
+        (None, true) => None,
+        (None, false) => fleet::meant(None, &around.fleets).map_err(Usage)?,
+    };
+    let remote = listed || fleet.is_some();
     let local = match (local, remote) {
         (Some(n), _) => n,
         (None, true) => 0,
@@ -45,23 +51,19 @@ pub(super) fn hosts(args: &AttackArgs, noted: &mut Noted) -> Result<HostsFrom, U
     ];
     if let (Some((flag, _)), false) = (needless.iter().find(|(_, given)| *given), remote) {
         return Err(Usage(format!(
-            "{flag}: no host is reached over ssh; add --hosts or --host-file"
+            "{flag}: no host is reached over ssh; add --hosts, --host-file or --fleet"
         )));
     }
     Ok(HostsFrom {
         lists: args.hosts.clone(),
         files: args.host_file.iter().map(file).collect(),
         local,
+        fleet,
     })
 }
 
 pub(super) fn min_hosts(args: &AttackArgs, noted: &mut Noted) -> Result<MinHosts, Usage> {
-    let read = read("--min-hosts", &args.min_hosts, |text| match units::percent(text) {
-        Some(share) if share > 0.0 && share <= 100.0 => Ok(MinHosts::Percent(share)),
-        Some(_) => Err("between 1% and 100%".into()),
-        None => units::count(text).map(|n| MinHosts::Count(usize::try_from(n).unwrap_or(usize::MAX))),
-    })?;
-    Ok(read.unwrap_or_else(|| {
+    Ok(crate::cli::min_hosts(&args.min_hosts)?.unwrap_or_else(|| {
         noted.took("--min-hosts 100%");
         MinHosts::Percent(100.0)
     }))

@@ -1,9 +1,10 @@
 //! The steps of `swarm attack`, in order. Each is one call; the details are elsewhere.
 
 use super::crew::{self, Ways};
+use super::fleet::{self, Joined};
 use super::{AttackCommand, Mode, watch};
 use crate::cli::ask;
-use crate::cli::preview::preview;
+use crate::cli::preview::{first_line, preview};
 use crate::conduct::notice::Notice;
 use crate::conduct::outcome::{HostEnd, Outcome};
 use crate::conduct::{ConductError, Until, conduct};
@@ -75,6 +76,7 @@ pub fn agree(command: &AttackCommand, shown: &str) -> Result<bool, Error> {
 pub async fn run(
     command: &AttackCommand,
     hosts: &[Host],
+    fleet: Option<&Joined>,
     consented: bool,
     notices: UnboundedSender<Notice>,
 ) -> Result<Outcome, Error> {
@@ -85,7 +87,7 @@ pub async fn run(
     };
     let (events, happening) = mpsc::unbounded_channel();
     let entrants = crew::entrants(hosts)?;
-    let ways = Ways::open(command, hosts, &events).await?;
+    let ways = Ways::open(command, hosts, fleet, &events).await?;
     drop(events);
     match conduct(command.plan.clone(), entrants, until, consented, happening, notices).await {
         Err(ConductError::Left) => {
@@ -110,12 +112,21 @@ fn refusal(error: ConductError) -> Error {
 
 /// `swarm attack`, from the flags to the exit code.
 pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
-    let hosts = crew::hosts(&command.hosts)?;
-    let plan = preview(&command.plan, &crew::crew(&hosts), &command.notes);
+    let mut hosts = crew::hosts(&command.hosts)?;
+    let joined = match command.hosts.fleet.clone() {
+        Some(name) => Some(fleet::join(&mut command, &name).await?),
+        None => None,
+    };
+    if let Some(joined) = &joined {
+        hosts.splice(0..0, joined.hosts.iter().cloned());
+    }
+    let crew = crew::crew(&hosts, joined.as_ref());
+    let plan = preview(&command.plan, &crew, &command.notes);
     if command.mode == Mode::DryRun {
         return show::out(&plan).map(|()| Exit::Ok).map_err(unwritten);
     }
     if !command.outputs.quiet {
+        show::say(&first_line(&crew));
         show::say(&plan);
     }
     for file in &command.outputs.files {
@@ -123,7 +134,7 @@ pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
     }
     resolve(&mut command.plan).await;
     let consented = agree(&command, &plan)?;
-    let outcome = watched(&command, &hosts, consented).await?;
+    let outcome = watched(&command, &hosts, joined.as_ref(), consented).await?;
     if command.mode == Mode::ArmOnly {
         return show::out(&armed(&outcome)).map(|()| Exit::Ok).map_err(unwritten);
     }
@@ -131,11 +142,16 @@ pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
 }
 
 /// Runs with the live line on.
-pub async fn watched(command: &AttackCommand, hosts: &[Host], consented: bool) -> Result<Outcome, Error> {
+pub async fn watched(
+    command: &AttackCommand,
+    hosts: &[Host],
+    fleet: Option<&Joined>,
+    consented: bool,
+) -> Result<Outcome, Error> {
     let (notices, told) = mpsc::unbounded_channel();
     let live = Live::stderr(LiveMode::of(command.outputs.quiet, !command.outputs.live));
     let watching = tokio::spawn(watch::watch(live, told));
-    let outcome = run(command, hosts, consented, notices).await;
+    let outcome = run(command, hosts, fleet, consented, notices).await;
     // the view ends when the run drops its end of the notices
     let _ = watching.await;
     outcome

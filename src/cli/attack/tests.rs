@@ -35,6 +35,7 @@ fn attack(line: &str) -> Result<AttackCommand, String> {
             words,
             environment,
             run: "0123456789ab".into(),
+            fleets: Vec::new(),
         },
     )
     .map_err(|error| error.0)

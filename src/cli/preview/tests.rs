@@ -13,6 +13,7 @@ fn shown(line: &str, crew: &Crew) -> Vec<String> {
         words,
         environment: Box::new(|_| None),
         run: "0123456789ab".into(),
+        fleets: Vec::new(),
     };
     let command = understand(&args, &around).unwrap();
     preview(&command.plan, crew, &command.notes)
@@ -55,7 +56,7 @@ fn the_shape_of_the_contract() {
             "defaults --local 1, --eio auto, no --emit: clients are only held, --transport upgrade, --path /socket.io/",
         ]
     );
-    assert_eq!(first_line(&crew), "from: fleet default: 8 hosts, 8 addresses");
+    assert_eq!(first_line(&crew), "from: fleet default, 8 hosts, 8 addresses");
 }
 
 #[test]

@@ -13,14 +13,11 @@ use crate::fleet::shape;
 use crate::fleet::survey::Recipe;
 use crate::fleet::ec2::Wish;
 use crate::plan::MinHosts;
-use crate::state::check_fleet_name;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The fleet that is meant when none is named.
-pub const DEFAULT_FLEET: &str = "default";
 /// Amazon Linux's login.
 const DEFAULT_LOGIN: &str = "ec2-user";
 /// The longest life of a host.
@@ -78,7 +75,7 @@ pub enum Mode {
 
 /// What the flags mean.
 pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
-    let fleet = fleet_name(&args.fleet)?;
+    let fleet = super::fleet_name(&args.fleet)?;
     let number = |flag: &str, typed: &Option<String>, most: u64| read(flag, typed, |text| up_to(text, most));
     let size = number("-s", &args.size, MOST_HOSTS)?;
     let regions = args
@@ -147,13 +144,6 @@ pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
         ssh_config: args.ssh_config.clone(),
         agent_binaries: args.agent_binary.clone(),
     })
-}
-
-/// Reads `--fleet`.
-pub fn fleet_name(typed: &Option<String>) -> Result<String, Usage> {
-    let name = typed.clone().unwrap_or_else(|| DEFAULT_FLEET.to_owned());
-    check_fleet_name(&name).map_err(|error| Usage(error.to_string()))?;
-    Ok(name)
 }
 
 /// Reads `--ttl`; two hours unless said.

@@ -1,0 +1,197 @@
+//! The fleet that an attack runs from: what the ledger knows and EC2 still has, how it is reached, when it ends. Never
+//! here: lists of hosts, load.
+
+use super::{AttackCommand, Mode};
+use crate::cli::fleet_access;
+use crate::cli::units::{SECOND, comma, show_duration};
+use crate::conduct::planned_end;
+use crate::error::{Error, Exit};
+use crate::fleet::host::Host;
+use crate::fleet::ledger::{FleetFolder, Ledger};
+use crate::show;
+use crate::state::{Hold, Lock, State, lock};
+use crate::transport::Transport;
+use jiff::Timestamp;
+
+/// A minute more than is needed is asked for.
+const ROOM: u64 = 60 * SECOND;
+
+/// A fleet that is used; nobody takes it down meanwhile.
+pub struct Joined {
+    ledger: Ledger,
+    folder: FleetFolder,
+    /// Its hosts that are ready.
+    pub hosts: Vec<Host>,
+    _used: Option<Lock>,
+}
+
+/// The fleet that is meant: the one that is named, else the only one that this machine knows or `default` among several.
+/// `None`: there is none.
+pub fn meant(named: Option<&str>, known: &[String]) -> Result<Option<String>, String> {
+    match (named, known) {
+        (Some(name), _) => Ok(Some(name.to_owned())),
+        (None, []) => Ok(None),
+        (None, [one]) => Ok(Some(one.clone())),
+        (None, several) if several.iter().any(|name| name == "default") => Ok(Some("default".to_owned())),
+        (None, several) => Err(format!(
+            "several fleets are up ({}): name one with --fleet, or this machine with --local 1",
+            several.join(", ")
+        )),
+    }
+}
+
+/// The fleets that the ledger of this machine knows.
+pub fn known() -> Vec<String> {
+    let Ok(state) = State::real() else {
+        return Vec::new();
+    };
+    let names = state.fleets().unwrap_or_default();
+    let has_hosts = |name: &String| {
+        let folder = state.fleet(name).map(FleetFolder);
+        // one that cannot be read is told by name when it is used
+        folder.is_ok_and(|folder| Ledger::read(&folder).map_or(true, |ledger| ledger.is_some_and(|l| l.hosts().next().is_some())))
+    };
+    names.into_iter().filter(has_hosts).collect()
+}
+
+/// Takes the fleet that the command names, as EC2 has it now. Without a network (`--dry-run`): as the ledger has it.
+pub async fn join(command: &mut AttackCommand, name: &str) -> Result<Joined, Error> {
+    let state = State::real()?;
+    let folder = FleetFolder(state.fleet(name)?);
+    let ledger = Ledger::read(&folder)?;
+    let mut ledger = ledger.ok_or_else(|| Error::Fleet {
+        text: format!("--fleet {name}: not known on this machine: `swarm status` lists what there is, `swarm up -s N --fleet {name}` makes it"),
+        exit: Exit::Usage,
+    })?;
+    let asked = ledger.hosts().count();
+    let mut used = None;
+    if command.mode != Mode::DryRun {
+        used = Some(lock(&folder.use_lock(), Hold::Shared, &format!("fleet {name} is being taken down"))?);
+        reconciled(&mut ledger, name).await?;
+    }
+    let mut hosts = ledger.ready_hosts();
+    if !command.plan.sources.is_empty() {
+        hosts.iter_mut().for_each(|host| host.sources = None);
+    }
+    if hosts.len() < asked {
+        short(command, name, hosts.len(), asked)?;
+    }
+    let joined = Joined {
+        ledger,
+        folder,
+        hosts,
+        _used: used,
+    };
+    joined.outlasts(command, name)?;
+    Ok(joined)
+}
+
+/// Changes the ledger to what EC2 says, here and not on disk.
+#[cfg(feature = "aws")]
+async fn reconciled(ledger: &mut Ledger, name: &str) -> Result<(), Error> {
+    use crate::fleet::ec2::Aws;
+    use crate::fleet::raise::reconcile;
+    let aws = Aws::connect(ledger.profile.as_deref()).await?;
+    let regions: Vec<String> = ledger.regions.keys().cloned().collect();
+    let looks = regions.iter().map(|region| async { aws.region(region).instances().await });
+    let listed = futures_util::future::try_join_all(looks).await?;
+    for (region, instances) in regions.iter().zip(&listed) {
+        reconcile(ledger, region, instances);
+    }
+    match ledger.hosts().next() {
+        Some(_) => Ok(()),
+        None => Err(crate::cli::extend::gone(name)),
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+async fn reconciled(_ledger: &mut Ledger, name: &str) -> Result<(), Error> {
+    Err(Error::Usage(
+        format!(
+            "fleet {name} is on EC2, and this swarm was built without AWS (--no-default-features): build it with, or name hosts with --hosts, or this machine with --local 1"
+        )
+        .into(),
+    ))
+}
+
+/// Some hosts are gone or not ready.
+fn short(command: &mut AttackCommand, name: &str, there: usize, asked: usize) -> Result<(), Error> {
+    let lacking = format!("{} of {asked} hosts of fleet {name} are gone or not ready", asked - there);
+    if there == 0 || there < command.plan.min_hosts.of(asked) {
+        return Err(Error::NoLoad(format!(
+            "{lacking}: `swarm up -s {asked} --fleet {name}` brings them back; --min-hosts {} goes on without them",
+            there.max(1)
+        )));
+    }
+    command.notes.push(("hosts".to_owned(), lacking));
+    Ok(())
+}
+
+impl Joined {
+    /// SSH to its hosts.
+    pub async fn transport(&self, command: &AttackCommand) -> Result<Transport, Error> {
+        fleet_access::transport(&self.ledger, &self.folder, command.ssh.config.clone()).await
+    }
+
+    /// `fleet default: 8 hosts, 8 addresses, eu-west-1`
+    pub fn from(&self) -> String {
+        let addresses = self.ledger.hosts().filter(|(_, host)| host.ready);
+        let addresses: usize = addresses.map(|(_, host)| host.private.len().max(1)).sum();
+        let held = self.ledger.regions.iter().filter(|(_, region)| !region.hosts.is_empty());
+        let regions: Vec<&str> = held.map(|(name, _)| name.as_str()).collect();
+        let plural = |n: usize, one: &str, more: &str| format!("{} {}", comma(n as u64), if n == 1 { one } else { more });
+        format!(
+            "fleet {}: {}, {}, {}",
+            self.ledger.fleet,
+            plural(self.hosts.len(), "host", "hosts"),
+            plural(addresses, "address", "addresses"),
+            regions.join(" ")
+        )
+    }
+
+    /// `fleet has 2h41m left`
+    pub fn ends(&self) -> Option<String> {
+        self.left_s().map(|left| format!("fleet has {} left", show::fleet::span(left)))
+    }
+
+    fn left_s(&self) -> Option<i64> {
+        self.ledger.ends().map(|ends| ends.duration_since(Timestamp::now()).as_secs())
+    }
+
+    /// A run that its hosts would not live to see the end of is refused.
+    fn outlasts(&self, command: &AttackCommand, name: &str) -> Result<(), Error> {
+        let (Some(left), Some(end)) = (self.left_s(), planned_end(&command.plan.load)) else {
+            return Ok(());
+        };
+        let needed = end + command.plan.limits.grace;
+        if left > 0 && needed <= left.unsigned_abs() * SECOND {
+            return Ok(());
+        }
+        // whole minutes, rounded up
+        let ttl = (needed + ROOM).div_ceil(60 * SECOND) * 60 * SECOND;
+        Err(Error::Usage(
+            format!(
+                "the run takes up to {}, and fleet {name} ends in {}: give it more time first: swarm extend --fleet {name} --ttl {}",
+                show_duration(needed),
+                show::fleet::span(left),
+                show_duration(ttl)
+            )
+            .into(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_is_named_or_alone_or_the_default() {
+        let known = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(meant(None, &[]), Ok(None));
+        assert_eq!(meant(None, &known(&["a"])), Ok(Some("a".to_owned())));
+        assert_eq!(meant(None, &known(&["a", "default"])), Ok(Some("default".to_owned())));
+        assert_eq!(meant(Some("b"), &known(&["a", "c"])), Ok(Some("b".to_owned())));
+        assert!(meant(None, &known(&["a", "b"])).unwrap_err().contains("a, b"));
+    }
+}
