@@ -4,12 +4,10 @@
 //! hashed there. The dialogue is in lines that begin with `swarm-deploy NONCE`; all else that a login shell prints is
 //! skipped. Never here: what the agent says, load.
 
-mod dialogue;
-
 use crate::agent_binary::{AgentBinaries, AgentBinary};
+use crate::dialogue::{Dialogue, Stopped, is_nonce};
 use crate::fleet::host::Host;
 use crate::transport::{Opened, Stream, Transport, TransportError};
-use dialogue::{Dialogue, Stopped};
 use futures_util::stream::{FuturesUnordered, Stream as Results};
 use std::time::Duration;
 
@@ -150,10 +148,6 @@ pub fn reach<'a>(
     hosts.iter().enumerate().map(one).collect::<FuturesUnordered<_>>()
 }
 
-fn is_nonce(nonce: &str) -> bool {
-    (8..=64).contains(&nonce.len()) && nonce.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-}
-
 /// Has the dialogue with the script; on failure the stream is closed.
 pub async fn through_shell(
     stream: Stream,
@@ -162,7 +156,7 @@ pub async fn through_shell(
     nonce: &str,
     deadlines: Deadlines,
 ) -> Result<Stream, DeployError> {
-    let mut dialogue = Dialogue::new(stream, nonce);
+    let mut dialogue = Dialogue::new(stream, "swarm-deploy", nonce);
     match bring(&mut dialogue, host, binaries, nonce, deadlines).await {
         Ok(()) => Ok(dialogue.into_stream()),
         Err(error) => {

@@ -8,6 +8,7 @@ pub mod conduct;
 pub mod consent;
 pub mod demo;
 pub mod deploy;
+pub mod dialogue;
 pub mod error;
 pub mod fleet;
 pub mod key_pair;

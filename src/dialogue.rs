@@ -1,4 +1,5 @@
-//! Reading a shell's answers among whatever else it prints, and never a byte too many. Never here: what they mean.
+//! A conversation with a script in a shell: reads its answers among whatever else is printed, and never a byte too many.
+//! Never here: what the answers mean.
 
 use crate::transport::Stream;
 use std::time::Duration;
@@ -19,6 +20,11 @@ pub enum Stopped {
     Ended,
 }
 
+/// Whether a nonce can stand in a script as it is.
+pub fn is_nonce(nonce: &str) -> bool {
+    (8..=64).contains(&nonce.len()) && nonce.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
 /// A shell's streams while its answers are read.
 pub struct Dialogue {
     stream: Stream,
@@ -32,9 +38,9 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// Answers are lines that begin with `swarm-deploy NONCE `.
-    pub fn new(stream: Stream, nonce: &str) -> Self {
-        let prefix = format!("swarm-deploy {nonce} ").into_bytes();
+    /// Answers are lines that begin with this word and the nonce.
+    pub fn new(stream: Stream, word: &str, nonce: &str) -> Self {
+        let prefix = format!("{word} {nonce} ").into_bytes();
         Self {
             stream,
             prefix,
