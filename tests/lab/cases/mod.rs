@@ -3,6 +3,7 @@
 mod bad_input;
 mod bare_agent;
 mod clocks;
+mod cloud_smoke;
 mod crowd;
 mod deploy;
 mod ends;
@@ -25,8 +26,9 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 13] = [
+    let groups: [&[Case]; 14] = [
         smoke::CASES,
+        cloud_smoke::CASES,
         odd_hosts::CASES,
         spread::CASES,
         crowd::CASES,
