@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import threading
+import traceback
 from urllib.parse import parse_qs
 
 os.environ["MOTO_PORT"] = sys.argv[1]
@@ -178,7 +179,7 @@ def run_instances(original, self):
                 f"you requested ({zone}).",
             )
         most = min(most, room)
-    self.ec2_backend.lab_count = most
+    self.ec2_backend.lab_count, self.ec2_backend.lab_zone = most, zone
     result = original(self)
     if room is not None:
         rules["capacity"][zone] = room - most
@@ -191,6 +192,13 @@ def run_instances(original, self):
 
 @patch(EC2Backend, "run_instances")
 def launch(original, self, image_id, count, *args, **kwargs):
+    # Without a subnet it is the zone's default one; moto has a "classic" network there.
+    if not kwargs.get("subnet_id") and not any("SubnetId" in nic for nic in kwargs.get("nics") or []):
+        subnet = self.get_default_subnets()[self.lab_zone].id
+        if kwargs.get("nics"):
+            kwargs["nics"][0]["SubnetId"] = subnet
+        else:
+            kwargs["subnet_id"] = subnet
     # moto makes MinCount of them.
     made = original(self, image_id, getattr(self, "lab_count", count), *args, **kwargs)
     for instance in made.instances:
@@ -391,9 +399,8 @@ def instance_row(backend, i):
 
 def group_row(backend, g):
     ingress = [
-        {"from": r.from_port, "to": r.to_port, "cidr": c.get("CidrIp") or c.get("CidrIpv6")}
+        {"from": r.from_port, "to": r.to_port, "cidr": r.ip_range.get("CidrIp") or r.ip_range.get("CidrIpv6")}
         for r in g.ingress_rules
-        for c in r.ip_ranges
     ]
     return {"id": g.id, "region": backend.region_name, "name": g.name, "tags": tags_of(g), "ingress": ingress}
 
@@ -410,10 +417,10 @@ def state():
              "instance": a.instance_id or None, "tags": tags_of(a)}
             for a in backend.addresses
         ]
-        others = {"key pair": backend.keypairs.values(), "volume": backend.volumes.values(), "interface": backend.enis.values(),
+        others = {"key pair": backend.key_pairs.values(), "volume": backend.volumes.values(), "interface": backend.enis.values(),
                   "launch template": backend.launch_templates.values(), "spot request": backend.spot_instance_requests.values()}
         for kind, things in others.items():
-            seen["others"] += [{"id": getattr(t, "id", None) or t.name, "region": region, "kind": kind} for t in things]
+            seen["others"] += [{"id": t.id, "region": region, "kind": kind} for t in things]
     return seen
 
 
@@ -457,9 +464,12 @@ class Lab:
         path = environ["PATH_INFO"]
         with self.lock:
             if path.startswith("/lab/"):
-                answer = self.lab(path[5:], parse_qs(environ.get("QUERY_STRING", "")), environ)
+                try:
+                    answer, status = self.lab(path[5:], parse_qs(environ.get("QUERY_STRING", "")), environ), "200 OK"
+                except Exception:
+                    answer, status = traceback.format_exc(), "500 Internal Server Error"
                 body = json.dumps(answer).encode()
-                start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+                start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
                 return [body]
             scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
             region = next((r for r in EC2Backend.regions if scope and r.name == scope[1]), None)
@@ -494,10 +504,10 @@ class Lab:
         if what == "reset":
             from moto.moto_api._internal.models import moto_api_backend
 
-            moto_api_backend.reset()
             launches.clear()
             rules.clear()
             rules.update(copy.deepcopy(DEFAULTS))
+            moto_api_backend.reset()
             return {}
         raise KeyError(what)
 
