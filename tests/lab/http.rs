@@ -1,4 +1,4 @@
-//! Owns: one plain GET or POST from the root namespace, for the lab's own questions. Must not: be used as load.
+//! Owns: one plain request from the root namespace, for the lab's own questions. Must not: be used as load.
 
 use crate::{Result, ensure};
 use std::io::{Read, Write};
@@ -11,11 +11,16 @@ pub struct Answer {
 }
 
 pub fn ask(method: &str, address: SocketAddr, path: &str) -> Result<Answer> {
+    send(method, address, path, "")
+}
+
+pub fn send(method: &str, address: SocketAddr, path: &str, sent: &str) -> Result<Answer> {
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(
         socket,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{sent}",
+        sent.len()
     )?;
     let mut text = String::new();
     socket.read_to_string(&mut text)?;

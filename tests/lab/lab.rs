@@ -1,6 +1,7 @@
 //! Owns: the lab as a whole: one at a time, set up once, torn down whatever happens; stale labs are removed first.
 //! Must not: know how its parts work inside, or hold tests.
 
+use crate::cloud::GroundCell;
 use crate::host::{HOSTS, Host};
 use crate::net::{self, Net};
 use crate::process::{self, wait_until};
@@ -24,6 +25,8 @@ pub struct Lab {
     pub configs: Configs,
     pub servers: Servers,
     pub proxies: Proxies,
+    /// EC2, started by the first case that wants it.
+    pub ground: GroundCell,
     _lock: std::fs::File,
 }
 
@@ -56,6 +59,7 @@ pub fn check_machine() -> Result {
         "openssl",
         "csh",
         "curl",
+        "sudo",
         "cc",
         "mount",
         "setarch",
@@ -128,6 +132,7 @@ impl Lab {
             configs,
             servers,
             proxies,
+            ground: GroundCell::new(),
             _lock: lock,
         })
     }

@@ -4,9 +4,13 @@
 
 mod capture;
 mod cases;
+mod cloud;
+mod cloud_proxy;
 mod host;
 mod http;
 mod lab;
+mod machines;
+mod moto;
 mod net;
 mod process;
 mod proxy;
@@ -33,8 +37,10 @@ macro_rules! ensure {
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some("relay") {
-        return relay::main(words.collect());
+    match words.next().as_deref() {
+        Some("relay") => return relay::main(words.collect()),
+        Some("relay-to-machine") => return relay::to_machine(words.collect()),
+        _ => {}
     }
     let mut arguments = libtest_mimic::Arguments::from_args();
     // One lab, one case at a time: counts on the servers' side would mix otherwise.

@@ -1,5 +1,6 @@
 //! Owns: the bridge and the network namespaces, and their removal by name. Must not: start anything in them.
 
+use crate::moto::PUBLIC_NETWORKS;
 use crate::process::{self, words};
 use crate::{Result, ensure};
 use rustix::process::Signal;
@@ -8,6 +9,8 @@ use rustix::process::Signal;
 pub const BRIDGE_ADDRESS: &str = "10.77.0.254";
 /// All that the lab calls into being begins with this, so that a later lab knows what to remove.
 pub const PREFIX: &str = "swl";
+/// Marks the routes that a lab adds here.
+const ROUTE_MARK: &str = "177";
 
 #[derive(Debug, Clone)]
 pub struct Net {
@@ -32,6 +35,10 @@ impl Net {
         words(&format!("ip link set {bridge} address 02:77:00:00:00:fe"))?;
         words(&format!("ip addr add {BRIDGE_ADDRESS}/24 dev {bridge}"))?;
         words(&format!("ip link set {bridge} up"))?;
+        // Should anything ever be sent to an address that moto made up, it goes nowhere.
+        for network in PUBLIC_NETWORKS {
+            words(&format!("ip route add unreachable {network} proto {ROUTE_MARK}"))?;
+        }
         Ok(net)
     }
 
@@ -76,5 +83,6 @@ pub fn remove(id: Option<&str>) -> Result {
             words(&format!("ip link del {name}"))?;
         }
     }
+    words(&format!("ip -4 route flush proto {ROUTE_MARK}"))?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Owns: a ProxyCommand that delays each direction of an SSH connection by a set time (this machine has no netem).
 //! Must not: change order or bytes, or slow throughput: each piece waits on its own, not behind the last one's wait.
-//! Run as `<this test binary> relay UP_MS DOWN_MS HOST PORT`.
+//! Run as `<this test binary> relay UP_MS DOWN_MS HOST PORT`, or `relay-to-machine MAP ADDRESS PORT`, which looks up
+//! the machine that stands for a public address of the cloud. There is no other way to such an address.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -31,6 +32,29 @@ pub fn main(words: Vec<String>) -> ExitCode {
         Err(error) => {
             eprintln!("relay: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+pub fn to_machine(words: Vec<String>) -> ExitCode {
+    let found = || -> crate::Result<Vec<String>> {
+        let [map, address, port] = words.as_slice() else {
+            return Err("wants MAP ADDRESS PORT".into());
+        };
+        let text = std::fs::read_to_string(map)?;
+        let machine = text
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .find(|(public, _)| public == address)
+            .map(|(_, machine)| machine.to_owned())
+            .ok_or_else(|| format!("connect to {address} port {port}: Connection refused"))?;
+        Ok(vec!["0".into(), "0".into(), machine, port.clone()])
+    };
+    match found().and_then(|words| relay(&words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay: {error}");
+            ExitCode::from(255)
         }
     }
 }

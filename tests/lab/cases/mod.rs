@@ -3,6 +3,7 @@
 mod bad_input;
 mod bare_agent;
 mod clocks;
+mod cloud_smoke;
 mod crowd;
 mod deploy;
 mod ends;
@@ -28,6 +29,7 @@ type Case = (&'static str, fn(&Lab) -> Result);
 pub fn all() -> Vec<Trial> {
     let groups: [&[Case]; 14] = [
         smoke::CASES,
+        cloud_smoke::CASES,
         odd_hosts::CASES,
         spread::CASES,
         paths::CASES,
