@@ -31,6 +31,8 @@ pub struct FleetArgs {
     /// Only list what would be removed
     #[arg(long)]
     pub dry_run: bool,
+    #[arg(short = 'F', long, value_name = "FILE")]
+    pub ssh_config: Option<std::path::PathBuf>,
 }
 
 /// What became of one region.

@@ -103,6 +103,8 @@ async fn set_timers(ledger: &Ledger, transport: &Transport, until: Timestamp, tt
     let run = run_id::fresh();
     let (ready, unready): (Vec<_>, Vec<_>) = ledger.hosts().map(|(_, host)| host).partition(|host| host.ready);
     let hosts = ledger.ready_hosts();
+    let folders = settle::Folders::default();
+    let folders = &folders;
     let each = ready.iter().zip(&hosts).map(|(noted, host)| {
         let nonce = format!("{run}extend");
         async move {
@@ -116,6 +118,7 @@ async fn set_timers(ledger: &Ledger, transport: &Transport, until: Timestamp, tt
                 &nonce,
                 until.as_second(),
                 ttl.as_secs(),
+                folders,
                 settle::Deadlines::default(),
             );
             set.await.err().map(|error| (noted.id.clone(), error.to_string()))

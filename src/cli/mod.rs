@@ -68,6 +68,9 @@ pub enum Command {
     /// Let the hosts of a fleet live longer
     #[cfg(feature = "aws")]
     Extend(extend::ExtendArgs),
+    /// Remove everything of your fleets, and verify that nothing is left
+    #[cfg(feature = "aws")]
+    Down(down::FleetArgs),
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
     /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test

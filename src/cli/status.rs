@@ -137,7 +137,8 @@ async fn ask(rows: &mut [HostRow], ledger: &Ledger, noted: &Noted, args: &Status
     let transport = Arc::new(transport(ledger, &noted.folder, args.ssh_config.clone()).await?);
     let binaries = AgentBinaries::default();
     let run = run_id::fresh();
-    let asked = rows.iter_mut().filter(|row| row.state == "running").map(|row| {
+    let is_ready = |id: &str| ledger.hosts().any(|(_, host)| host.id == id && host.ready);
+    let asked = rows.iter_mut().filter(|row| is_ready(&row.id)).map(|row| {
         let host = Host {
             name: row.id.clone(),
             user: Some(ledger.login.clone()),

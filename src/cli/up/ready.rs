@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(1500);
 /// Between two tries to reach a host that boots.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// The clocks of EC2 and of this machine may differ by so much.
+const CLOCKS_S: u64 = 30;
+
 /// Why waiting ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
@@ -153,7 +156,8 @@ impl Errand {
             transport: Arc::clone(&reach.transport),
             binaries: Arc::clone(&reach.binaries),
             files: Arc::clone(files),
-            ttl_s: raising.ttl.as_secs(),
+            // what the host was given when it was launched, whatever this command says
+            ttl_s: host.until.duration_since(host.launched_at).as_secs().unsigned_abs() + CLOCKS_S,
             run: raising.run.clone(),
             host,
             deadline,
@@ -192,9 +196,10 @@ impl Errand {
             Err(error) => return Err(Trouble::Passing(error.to_string())),
         };
         let wants = Wants {
-            until_s: self.host.until.as_second(),
+            boot_public: boot.as_deref().unwrap_or_default(),
             ttl_s: self.ttl_s,
             addresses: self.host.private.iter().skip(1).copied().collect(),
+            folders: settle::Folders::default(),
         };
         let both = |own: &str| {
             let keys: Vec<&str> = boot.as_deref().into_iter().chain([own]).collect();

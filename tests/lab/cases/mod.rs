@@ -7,6 +7,7 @@ mod cloud_smoke;
 mod crowd;
 mod deploy;
 mod ends;
+mod fleet;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
@@ -27,9 +28,10 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 14] = [
+    let groups: [&[Case]; 16] = [
         smoke::CASES,
         cloud_smoke::CASES,
+        fleet::CASES,
         odd_hosts::CASES,
         spread::CASES,
         paths::CASES,
