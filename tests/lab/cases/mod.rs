@@ -3,6 +3,7 @@
 mod bad_input;
 mod bare_agent;
 mod clocks;
+mod cloud_calls;
 mod cloud_smoke;
 mod crowd;
 mod deploy;
@@ -26,9 +27,10 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 14] = [
+    let groups: [&[Case]; 15] = [
         smoke::CASES,
         cloud_smoke::CASES,
+        cloud_calls::CASES,
         odd_hosts::CASES,
         spread::CASES,
         crowd::CASES,
