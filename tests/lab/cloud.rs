@@ -9,6 +9,7 @@ use crate::moto::{self, Moto, PUBLIC_NETWORKS};
 use crate::process::{self, Finished, Running, run, words};
 use crate::{Result, ensure};
 use rustix::process::Signal;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The controller's own address on the bridge, which is its only network.
-pub const CONTROLLER: &str = "10.77.0.90";
+pub const CONTROLLER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 90);
 /// Commands that know `-F`.
 const WITH_CONFIG: &[&str] = &["up", "status", "extend", "down", "attack", "exec"];
 const LIMIT: Duration = Duration::from_secs(120);
@@ -32,7 +33,7 @@ impl Ground {
     fn of(lab: &Lab) -> Result<&Self> {
         if lab.ground.get().is_none() {
             let moto = Arc::new(Moto::start(&lab.folder)?);
-            let controller = lab.net.namespace("c", CONTROLLER)?;
+            let controller = lab.net.namespace("c", &CONTROLLER.to_string())?;
             // Source addresses of instances answer here, unless this machine is itself in such a network.
             if words("ip -4 route show root 172.31.0.0/16")?.trim().is_empty() {
                 words(&format!("ip route add 172.31.0.0/16 dev {}", lab.net.bridge))?;
@@ -139,11 +140,6 @@ impl<'a> Cloud<'a> {
         ]
     }
 
-    /// Runs a Python script with boto3 against this cloud.
-    pub fn python(&self, script: &str) -> Result<String> {
-        run(self.command(moto::python()).args(["-c", script]))
-    }
-
     /// Ends all that a killed swarm left running on the controller's side (ssh, relays).
     pub fn sweep(&self) -> Result {
         process::wait_until("what a killed run left to end", Duration::from_secs(5), || {
@@ -162,6 +158,28 @@ impl<'a> Cloud<'a> {
         self.proxy.reset();
         self.moto.reset()?;
         self.machines.wait_gone(Duration::from_secs(20))
+    }
+
+    /// Runs it and kills it (SIGKILL) at its n-th call to AWS, before that call takes effect or after it did.
+    /// Calls count from the proxy's last reset. What it left running is ended too.
+    pub fn kill_at(&self, number: usize, when: When, command: &mut Command) -> Result<Killed> {
+        let held = self.proxy.hold(number, when);
+        let mut running = process::start(command)?;
+        process::note(&self.lab.folder, running.pid())?;
+        let until = Instant::now() + LIMIT;
+        loop {
+            if let Some(call) = held.reached(Duration::from_millis(20)) {
+                process::signal(running.pid(), Signal::KILL)?;
+                running.wait(Duration::from_secs(5))?;
+                drop(held);
+                self.sweep()?;
+                return Ok(Killed::At(call));
+            }
+            if running.has_ended()? || Instant::now() > until {
+                drop(held);
+                return Ok(Killed::Ended(running.wait(Duration::from_secs(1))?));
+            }
+        }
     }
 
     /// Fails, with what there is, unless nothing is left in EC2.
@@ -234,25 +252,9 @@ impl Seat<'_> {
         Ok(finished)
     }
 
-    /// Runs it and kills it (SIGKILL) at its n-th call to AWS, before that call takes effect or after it did.
-    /// Calls count from the proxy's last reset. What it left running is ended too.
+    /// As `Cloud::kill_at`, for one of this user's commands.
     pub fn kill_at(&self, number: usize, when: When, line: &str) -> Result<Killed> {
-        let held = self.cloud.proxy.hold(number, when);
-        let mut running = self.start(line)?;
-        let until = Instant::now() + LIMIT;
-        loop {
-            if let Some(call) = held.reached(Duration::from_millis(20)) {
-                process::signal(running.pid(), Signal::KILL)?;
-                running.wait(Duration::from_secs(5))?;
-                drop(held);
-                self.cloud.sweep()?;
-                return Ok(Killed::At(call));
-            }
-            if running.has_ended()? || Instant::now() > until {
-                drop(held);
-                return Ok(Killed::Ended(running.wait(Duration::from_secs(1))?));
-            }
-        }
+        self.cloud.kill_at(number, when, &mut self.command(line))
     }
 }
 

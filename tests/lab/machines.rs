@@ -2,14 +2,15 @@
 //! its instance, carries out the shutdowns that happen inside, and keeps the map from public addresses to machines.
 //! Must not: know swarm, or change anything in moto but by a machine's own shutdown.
 
-use crate::moto::{Boot, Instance, Moto, State};
+use crate::cloud::CONTROLLER;
+use crate::machine::{Machine, write_boot};
+use crate::moto::{Instance, Moto, State};
 use crate::net::Net;
-use crate::process::{self, Seen, run, wait_until};
+use crate::process::{self, run, wait_until};
 use crate::{Result, ensure};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,90 +22,6 @@ const NUMBERS: std::ops::Range<u8> = 101..250;
 /// At most so many boot at once.
 const BOOTING: usize = 4;
 const TICK: Duration = Duration::from_millis(50);
-
-/// One call of `shutdown`, `poweroff`, `halt` or `reboot` on a machine.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShutdownCall {
-    /// Wall clock of this machine, seconds.
-    pub at: f64,
-    pub command: String,
-    /// `now`, `+N` (minutes) or `cancel`
-    pub time: String,
-    pub words: String,
-}
-
-/// A machine, also one that is gone.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    pub instance: String,
-    pub region: String,
-    /// On the bridge.
-    pub address: String,
-    /// Its sshd listens.
-    pub ready: bool,
-    /// It has ended with its instance.
-    pub gone: bool,
-    namespace: String,
-    port: String,
-    folder: PathBuf,
-    pid: u32,
-}
-
-impl Machine {
-    /// A path as this machine sees it, to be read and written from the root namespace.
-    pub fn path(&self, inside: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
-    }
-
-    /// Runs a shell line inside, as root, not through SSH.
-    pub fn inside(&self, line: &str) -> Result<String> {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid))?;
-        let first = children.split_whitespace().next().ok_or("the machine is gone")?;
-        run(Command::new("nsenter")
-            .args([
-                "--target", first, "--mount", "--uts", "--net", "--pid", "--root", "--wd=/",
-            ])
-            .args(["sh", "-c", line])
-            .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("HOME", "/root"))
-    }
-
-    /// All shutdowns that were asked for on it, also after it has gone.
-    pub fn shutdowns(&self) -> Result<Vec<ShutdownCall>> {
-        let text = std::fs::read_to_string(self.folder.join("shutdown.calls")).unwrap_or_default();
-        text.lines()
-            .map(|line| {
-                let mut parts = line.splitn(4, ' ').map(str::to_owned);
-                let mut next = || parts.next().ok_or_else(|| format!("half a line: {line}"));
-                Ok(ShutdownCall {
-                    at: next()?.parse()?,
-                    command: next()?,
-                    time: next()?,
-                    words: next()?,
-                })
-            })
-            .collect()
-    }
-
-    /// Everything that runs in it but its listening sshd.
-    pub fn processes(&self) -> Vec<Seen> {
-        let own = std::fs::metadata(format!("/proc/{}/ns/net", self.pid));
-        let Ok(own) = own.map(|m| std::os::linux::fs::MetadataExt::st_ino(&m)) else {
-            return Vec::new();
-        };
-        let inode =
-            |pid| std::fs::metadata(format!("/proc/{pid}/ns/net")).map(|m| std::os::linux::fs::MetadataExt::st_ino(&m));
-        let mut seen = process::seen(|pid| pid != self.pid && inode(pid).is_ok_and(|i| i == own));
-        seen.retain(|p| !(p.exe.ends_with("/sshd") && p.command.contains("[listener]")));
-        seen
-    }
-
-    /// What its boot and its sshd said.
-    pub fn said(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-}
 
 struct Running {
     machine: Machine,
@@ -258,7 +175,12 @@ impl Watcher {
         for instance in state.instances.iter().filter(|i| i.is_alive() && i.public.is_some()) {
             let booting = self.running.values().filter(|r| !r.machine.ready).count();
             if booting < BOOTING && !self.running.contains_key(&instance.id) && !self.gets_none(&instance.id) {
-                self.boot(instance)?;
+                let booted = self.boot(instance);
+                // It may have gone while we were at it.
+                let is_there = self.moto.alive()?.iter().any(|i| i.id == instance.id);
+                if is_there {
+                    booted?;
+                }
             }
         }
         self.look_for_ready()?;
@@ -399,19 +321,14 @@ impl Watcher {
         Ok(())
     }
 
-    /// Only those that a security group lets SSH in to.
+    /// Only those that a security group lets the controller's SSH in to.
     fn write_map(&mut self, state: &State) -> Result {
         let mut text = String::new();
         for instance in &state.instances {
-            let open = state
-                .groups
-                .iter()
-                .filter(|g| instance.groups.contains(&g.id))
-                .any(|g| {
-                    g.ingress
-                        .iter()
-                        .any(|i| i.from.is_none_or(|p| p <= 22) && i.to.is_none_or(|p| p >= 22))
-                });
+            let of_instance = state.groups.iter().filter(|g| instance.groups.contains(&g.id));
+            let open = of_instance
+                .flat_map(|g| &g.ingress)
+                .any(|rule| rule.lets_in(CONTROLLER, 22));
             let Some(running) = self.running.get(&instance.id).filter(|r| open && r.machine.ready) else {
                 continue;
             };
@@ -434,51 +351,4 @@ fn update(shared: &Mutex<Shared>, machine: &Machine) {
     if let Some(known) = shared.machines.iter_mut().find(|m| m.instance == machine.instance) {
         known.clone_from(machine);
     }
-}
-
-/// What machine.sh reads.
-fn write_boot(folder: &Path, instance: &Instance, boot: &Boot) -> Result {
-    std::fs::write(folder.join("instance"), &instance.id)?;
-    std::fs::write(folder.join("bootcmd.sh"), &boot.bootcmd)?;
-    std::fs::write(folder.join("runcmd.sh"), &boot.runcmd)?;
-    let mut script = String::new();
-    for (n, file) in boot.files.iter().enumerate() {
-        std::fs::write(folder.join(format!("file{n}")), &file.content)?;
-        let (path, into) = (quoted(&file.path), if file.append { ">>" } else { ">" });
-        writeln!(
-            script,
-            "mkdir -p \"$(dirname {path})\"; base64 -d /mnt/file{n} {into} {path}"
-        )?;
-        writeln!(
-            script,
-            "chmod {} {path}; chown {} {path}",
-            quoted(&file.mode),
-            quoted(&file.owner)
-        )?;
-    }
-    std::fs::write(folder.join("files.sh"), script)?;
-    let keys = folder.join("keys");
-    std::fs::create_dir(&keys)?;
-    for (name, text) in &boot.ssh_keys {
-        let (kind, half) = name
-            .split_once('_')
-            .ok_or("ssh_keys are named KIND_private or KIND_public")?;
-        let end = if half == "public" { ".pub" } else { "" };
-        let file = keys.join(format!("ssh_host_{kind}_key{end}"));
-        std::fs::write(&file, text)?;
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
-    }
-    let user = boot.authorized.join("\n") + "\n";
-    // As cloud-init leaves it where root is not to log in.
-    let refusal = "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,command=\"echo 'Please login as the user \
-                   \\\"ec2-user\\\" rather than the user \\\"root\\\".';echo;sleep 10;exit 142\" ";
-    let prefix = if boot.disable_root { refusal } else { "" };
-    let root: String = boot.authorized.iter().map(|key| format!("{prefix}{key}\n")).collect();
-    std::fs::write(folder.join("authorized_keys.user"), user)?;
-    std::fs::write(folder.join("authorized_keys.root"), root)?;
-    Ok(())
-}
-
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -2,13 +2,16 @@
 //! the end (also after a panic, SIGINT or SIGTERM). Must not: hold tests (`cases`) or know how a part is built.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)]
 
+mod boto;
 mod capture;
 mod cases;
 mod cloud;
 mod cloud_proxy;
+mod fault;
 mod host;
 mod http;
 mod lab;
+mod machine;
 mod machines;
 mod moto;
 mod net;

@@ -84,6 +84,15 @@ pub struct Ingress {
     pub cidr: Option<String>,
 }
 
+impl Ingress {
+    pub fn lets_in(&self, address: Ipv4Addr, port: i32) -> bool {
+        let network = self.cidr.as_ref().and_then(|cidr| cidr.parse::<ipnet::Ipv4Net>().ok());
+        network.is_some_and(|n| n.contains(&address))
+            && self.from.is_none_or(|from| from <= port)
+            && self.to.is_none_or(|to| to >= port)
+    }
+}
+
 /// An Elastic IP.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Address {

@@ -1,13 +1,13 @@
 //! Owns: the proof that the lab's cloud is what the other cases take it for, by boto3 and plain ssh. Runs no swarm.
 
-use crate::cloud::{Cloud, check_schema};
-use crate::cloud_proxy::{Fault, When};
+use crate::boto::script;
+use crate::cloud::{Cloud, Killed, check_schema};
+use crate::cloud_proxy::When;
 use crate::lab::Lab;
-use crate::machines::Machine;
+use crate::machine::Machine;
 use crate::moto::PUBLIC_NETWORKS;
 use crate::process::{self, run, wait_until};
 use crate::{Result, ensure};
-use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,52 +15,11 @@ use std::time::{Duration, Instant};
 pub const CASES: &[super::Case] = &[
     ("cloud::instances_boot_as_machines", instances_boot),
     ("cloud::a_machine_that_shuts_down_is_terminated", shuts_down),
-    ("cloud::rules_of_ec2_hold", rules_hold),
-    ("cloud::states_come_late", states_come_late),
     ("cloud::elastic_addresses_lead_to_machines", elastic),
-    ("cloud::faults_are_answered", faults),
-    ("cloud::a_caller_can_be_killed_at_a_call", killed_at),
     ("cloud::nothing_can_be_sent_to_made_up_addresses", nothing_leaves),
     ("cloud::schema_check_refuses_bad_user_data", schema),
     ("cloud::fifty_machines_boot", fifty),
 ];
-
-/// What every script begins with. `launch` makes a group that is open to SSH unless told otherwise.
-const PRELUDE: &str = r#"
-import boto3, json, os, sys
-from botocore.config import Config
-from botocore.exceptions import ClientError, BotoCoreError
-def client(region='us-east-1', attempts=1):
-    return boto3.client('ec2', region_name=region, config=Config(retries={'total_max_attempts': attempts}))
-ec2 = client()
-def group(name='g', open_to='10.77.0.0/24'):
-    vpc = ec2.describe_vpcs(Filters=[{'Name': 'is-default', 'Values': ['true']}])['Vpcs'][0]['VpcId']
-    made = ec2.create_security_group(GroupName=name, Description='d', VpcId=vpc)['GroupId']
-    if open_to:
-        ec2.authorize_security_group_ingress(GroupId=made, IpPermissions=[
-            {'IpProtocol': 'tcp', 'FromPort': 22, 'ToPort': 22, 'IpRanges': [{'CidrIp': open_to}]}])
-    return made
-def image(arch='x86_64'):
-    names = [{'Name': 'name', 'Values': ['al2023-ami-2023*']}, {'Name': 'architecture', 'Values': [arch]}]
-    return sorted(ec2.describe_images(Owners=['amazon'], Filters=names)['Images'], key=lambda i: i['Name'])[0]['ImageId']
-def asked(n, groups, data='', zone='us-east-1a', secondary=0, **more):
-    nic = {'DeviceIndex': 0, 'Groups': groups, 'AssociatePublicIpAddress': True}
-    if secondary: nic['SecondaryPrivateIpAddressCount'] = secondary
-    return dict(dict(ImageId=image(), InstanceType='t2.micro', MinCount=n, MaxCount=n, UserData=data, NetworkInterfaces=[nic],
-        Placement={'AvailabilityZone': zone}, InstanceInitiatedShutdownBehavior='terminate'), **more)
-def launch(*words, **more):
-    return [i['InstanceId'] for i in ec2.run_instances(**asked(*words, **more))['Instances']]
-def instances(**more):
-    return [i for r in ec2.describe_instances(**more)['Reservations'] for i in r['Instances']]
-def code(do):
-    try: do(); return 'ok'
-    except ClientError as e: return e.response['Error']['Code']
-    except BotoCoreError as e: return type(e).__name__
-"#;
-
-fn script(cloud: &Cloud, text: &str) -> Result<String> {
-    Ok(cloud.python(&format!("{PRELUDE}{text}"))?.trim().to_owned())
-}
 
 /// Two key pairs (login, host) and user data with them.
 struct Given {
@@ -262,71 +221,6 @@ fn shuts_down(lab: &Lab) -> Result {
     Ok(())
 }
 
-fn rules_hold(lab: &Lab) -> Result {
-    let cloud = Cloud::start(lab)?;
-    cloud.moto.capacity(&[("us-east-1b", 2), ("us-east-1c", 0)])?;
-    let said = script(
-        &cloud,
-        r"
-g = group()
-same = asked(2, [g], ClientToken='t')
-a, b = [sorted(i['InstanceId'] for i in ec2.run_instances(**same)['Instances']) for _ in 'ab']
-print(a == b, len(instances()))
-print(code(lambda: ec2.run_instances(**dict(same, MaxCount=3))))
-print(code(lambda: ec2.run_instances(**dict(same, DryRun=True))), code(lambda: ec2.run_instances(**dict(same, ImageId='ami-0', DryRun=True))))
-print(code(lambda: ec2.run_instances(**dict(same, ImageId=image('arm64'), ClientToken='u'))))
-print(code(lambda: ec2.delete_security_group(GroupId=g)))
-print(len(launch(1, [g], zone='us-east-1b', MaxCount=5)), code(lambda: launch(1, [g], zone='us-east-1b')), code(lambda: launch(1, [g], zone='us-east-1c')))
-print(code(lambda: launch(1, [g], zone='us-east-1e', InstanceType='t3.micro')), code(lambda: launch(1, [g], secondary=2)))
-i = instances(InstanceIds=launch(1, [g], secondary=1))[0]
-print(len(i['NetworkInterfaces'][0]['PrivateIpAddresses']), i['SecurityGroups'][0]['GroupId'] == g)
-print(code(lambda: client('xx-nowhere-1').describe_vpcs()), code(lambda: client('me-south-1').describe_vpcs()))
-print(len(ec2.describe_regions()['Regions']), len(ec2.describe_regions(AllRegions=True)['Regions']))
-print(code(lambda: ec2.create_tags(Resources=['i-0123456789abcdef0'], Tags=[{'Key': 'a', 'Value': 'b'}])))
-",
-    )?;
-    let expected = "True 2\nIdempotentParameterMismatch\nDryRunOperation InvalidAMIID.NotFound\nInvalidParameterValue\nDependencyViolation\n\
-                    2 InsufficientInstanceCapacity InsufficientInstanceCapacity\nUnsupported PrivateIpAddressLimitExceeded\n2 True\n\
-                    ConnectionClosedError AuthFailure\n20 34\nInvalidInstanceID.NotFound";
-    ensure!(said == expected, "{said}\nis not\n{expected}");
-    cloud.moto.no_default_vpc(&["us-east-1"])?;
-    let said = script(
-        &cloud,
-        "print(ec2.describe_vpcs(Filters=[{'Name': 'is-default', 'Values': ['true']}])['Vpcs'])",
-    )?;
-    ensure!(said == "[]", "{said}");
-    ensure!(cloud.proxy.count("RunInstances") == 12, "{:?}", cloud.proxy.counts());
-    Ok(())
-}
-
-fn states_come_late(lab: &Lab) -> Result {
-    let cloud = Cloud::start(lab)?;
-    cloud.moto.invisible(1)?;
-    let said = script(
-        &cloud,
-        r"
-g = group()
-i = launch(1, [g])
-print(code(lambda: instances(InstanceIds=i)), *[[(x['State']['Name'], 'PublicIpAddress' in x) for x in instances()] for _ in 'abc'])
-ec2.terminate_instances(InstanceIds=i)
-print(*[[(x['State']['Name'], 'PublicIpAddress' in x) for x in instances()] for _ in 'abc'], code(lambda: ec2.delete_security_group(GroupId=g)))
-",
-    )?;
-    let expected = "InvalidInstanceID.NotFound [('pending', True)] [('pending', True)] [('running', True)]\n\
-                    [('shutting-down', False)] [('shutting-down', False)] [('terminated', False)] ok";
-    ensure!(said == expected, "{said}\nis not\n{expected}");
-    cloud.expect_nothing_left()?;
-    cloud.reset()?;
-    cloud.moto.never_running(1)?;
-    cloud.machines.never_boot(1);
-    let said = script(
-        &cloud,
-        "launch(2, [group()]); [instances() for _ in range(9)]; print(sorted(x['State']['Name'] for x in instances()))",
-    )?;
-    ensure!(said == "['pending', 'running']", "{said}");
-    cloud.machines.wait_ready(1, Duration::from_secs(20))
-}
-
 fn elastic(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     let given = given(&cloud.seat("keys")?.home, "")?;
@@ -369,72 +263,6 @@ print(a['PublicIp'], second)
     cloud.expect_nothing_left()
 }
 
-fn faults(lab: &Lab) -> Result {
-    let cloud = Cloud::start(lab)?;
-    cloud.proxy.fault(Fault::throttled().of("DescribeVpcs").times(2));
-    let said = script(
-        &cloud,
-        "print(*[code(ec2.describe_vpcs) for _ in 'abc'], code(ec2.describe_subnets))",
-    )?;
-    ensure!(said == "RequestLimitExceeded RequestLimitExceeded ok ok", "{said}");
-    let calls: Vec<String> = cloud.proxy.calls().iter().map(ToString::to_string).collect();
-    ensure!(
-        calls.len() == 4 && calls[3] == "4: DescribeSubnets in us-east-1",
-        "{calls:?}"
-    );
-    // Its answer is lost, it took effect, and the same token brings the same instances.
-    cloud.proxy.fault(Fault::answer_lost().of("RunInstances").times(1));
-    let said = script(
-        &cloud,
-        "s = asked(2, [group()], ClientToken='t'); print(code(lambda: ec2.run_instances(**s)), code(lambda: ec2.run_instances(**s)))",
-    )?;
-    ensure!(said == "ConnectionClosedError ok", "{said}");
-    let alive = cloud.moto.alive()?;
-    ensure!(alive.len() == 2, "{alive:?}");
-    // One instance alone can't be ended.
-    cloud.proxy.fault(
-        Fault::error(500, "InternalError", "An internal error has occurred")
-            .of("TerminateInstances")
-            .with(&alive[0].id),
-    );
-    let said = script(
-        &cloud,
-        "print(*[code(lambda: ec2.terminate_instances(InstanceIds=[i['InstanceId']])) for i in sorted(instances(), key=lambda i: i['AmiLaunchIndex'])])",
-    )?;
-    ensure!(said == "InternalError ok", "{said}");
-    // Credentials that run out in the middle.
-    cloud.proxy.reset();
-    cloud.proxy.fault(Fault::expired().from_call(2));
-    let said = script(
-        &cloud,
-        "print(code(ec2.describe_vpcs), code(ec2.describe_vpcs), code(boto3.client('sts').get_caller_identity))",
-    )?;
-    ensure!(said == "ok RequestExpired RequestExpired", "{said}");
-    Ok(())
-}
-
-fn killed_at(lab: &Lab) -> Result {
-    let cloud = Cloud::start(lab)?;
-    let text = format!("{PRELUDE}group(open_to=None)");
-    for (number, when, groups) in [(1, When::After, 0), (2, When::Before, 0), (2, When::After, 1)] {
-        let held = cloud.proxy.hold(number, when);
-        let mut python = cloud.command(crate::moto::python());
-        let running = process::start(python.args(["-c", &text]))?;
-        let call = held.reached(Duration::from_secs(20)).ok_or("the call never came")?;
-        process::signal(running.pid(), Signal::KILL)?;
-        drop(held);
-        running.wait(Duration::from_secs(5))?;
-        ensure!(
-            call.action == ["DescribeVpcs", "CreateSecurityGroup"][number - 1],
-            "{call}"
-        );
-        let made = cloud.moto.state()?.groups.len();
-        ensure!(made == groups, "{made} groups after a kill {when:?} {call}");
-        cloud.reset()?;
-    }
-    Ok(())
-}
-
 /// Neither from this machine nor from where swarm runs.
 fn nothing_leaves(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
@@ -451,7 +279,10 @@ print(set(o.split()[1] for o in out), out)
 ";
     let said = run(Command::new(crate::moto::python()).args(["-c", &try_all.replace("EXTRA", "[]")]))?;
     ensure!(said.starts_with("{'EHOSTUNREACH'}"), "this machine: {said}");
-    let said = cloud.python(&try_all.replace("EXTRA", "['54.1.2.3', '1.1.1.1', '8.8.8.8', '172.31.0.4']"))?;
+    let said = script(
+        &cloud,
+        &try_all.replace("EXTRA", "['54.1.2.3', '1.1.1.1', '8.8.8.8', '172.31.0.4']"),
+    )?;
     ensure!(said.starts_with("{'ENETUNREACH'}"), "the controller: {said}");
     let routes = run(&mut {
         let mut command = cloud.command("ip");
@@ -462,6 +293,14 @@ print(set(o.split()[1] for o in out), out)
         routes.lines().count() == 1 && routes.starts_with("10.77.0.0/24 "),
         "the controller's routes: {routes}"
     );
+    // And swarm itself runs there, from a home of its own.
+    let seat = cloud.seat("first")?.env("TZ", "UTC");
+    let Killed::Ended(finished) = seat.kill_at(1, When::Before, "--version")? else {
+        return Err("swarm --version calls AWS".into());
+    };
+    ensure!(finished.stdout.starts_with("swarm "), "{}", finished.stdout);
+    let finished = cloud.swarm("attack --local http://198.18.2.3/ -n 1 --yes")?;
+    ensure!(!finished.status.success(), "{}{}", finished.stdout, finished.stderr);
     for network in PUBLIC_NETWORKS {
         let route = process::words(&format!("ip -4 route show root {network}"))?;
         ensure!(route.starts_with("unreachable"), "{network}: {route}");

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bare_agent;
 mod clocks;
+mod cloud_calls;
 mod cloud_smoke;
 mod crowd;
 mod deploy;
