@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use swarm::fleet::user_data::{Boot, user_data};
 use swarm::settle::{Added, Deadlines, Folders, SettleError, Settled, Shown, Wants, extend, settle};
 use swarm::transport::{Ssh, SshError};
@@ -18,7 +19,6 @@ struct Booted {
     sshd: Sshd,
     /// The public boot key, without a comment.
     boot_public: String,
-    watcher: u32,
 }
 
 impl Booted {
@@ -42,25 +42,28 @@ impl Booted {
             .unwrap()
             .replace(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "");
         fs::write(&timer, watched).unwrap();
-        let started = Command::new("/bin/sh")
-            .arg(&timer)
-            .args(["start", "4000000000", "600"])
-            .env("PATH", sshd.at("bin"))
-            .status()
-            .unwrap();
-        assert!(started.success());
-        let watcher = fs::read_to_string(sshd.at("swarm/pid"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        let booted = Self {
-            sshd,
-            boot_public,
-            watcher,
-        };
+        let booted = Self { sshd, boot_public };
+        booted.start_timer();
         booted.save_user_data();
         booted
+    }
+
+    fn start_timer(&self) {
+        let started = Command::new("/bin/sh")
+            .arg(self.sshd.at("swarm/ttl"))
+            .args(["start", "4000000000", "600"])
+            .env("PATH", self.sshd.at("bin"))
+            .status();
+        assert!(started.unwrap().success());
+    }
+
+    fn kill_timer(&self) {
+        let watcher = fs::read_to_string(self.sshd.at("swarm/pid")).unwrap();
+        let kill = Command::new("kill")
+            .args(["-s", "KILL", "--", &format!("-{}", watcher.trim())])
+            .stderr(Stdio::null())
+            .status();
+        kill.unwrap();
     }
 
     /// As cloud-init does: as it came, as a message of parts, and as its own YAML.
@@ -103,6 +106,15 @@ impl Booted {
 
     /// Connects, as anyone does, and settles.
     async fn settle(&self, pin: impl FnOnce(&str) -> io::Result<()>) -> Result<Settled, SettleError> {
+        self.settle_within(2, pin).await
+    }
+
+    /// The same with so many seconds for the timer to come.
+    async fn settle_within(
+        &self,
+        boot_s: u64,
+        pin: impl FnOnce(&str) -> io::Result<()>,
+    ) -> Result<Settled, SettleError> {
         let stream = Ssh::new(&self.sshd.options())
             .await
             .unwrap()
@@ -116,7 +128,7 @@ impl Booted {
             folders: self.folders(),
         };
         let deadlines = Deadlines {
-            boot: std::time::Duration::from_secs(2),
+            boot: Duration::from_secs(boot_s),
             ..Deadlines::default()
         };
         settle(stream, "bee1", NONCE, &wants, pin, deadlines).await
@@ -152,14 +164,11 @@ impl Booted {
 
 impl Drop for Booted {
     fn drop(&mut self) {
-        Command::new("kill")
-            .args(["-s", "KILL", "--", &format!("-{}", self.watcher)])
-            .status()
-            .unwrap();
+        self.kill_timer();
         // It may not have come so far.
         Command::new("ip")
             .args(["addr", "del", &format!("{ADDRESS}/32"), "dev", "lo"])
-            .stderr(std::process::Stdio::null())
+            .stderr(Stdio::null())
             .status()
             .unwrap();
     }
@@ -236,6 +245,9 @@ async fn a_host_gets_a_key_of_its_own_whatever_interrupts_it() {
     );
     assert!(host.shows(&first).await && !host.shows(&host.boot_public).await);
 
+    let log = fs::read_to_string(host.sshd.at("log")).unwrap();
+    assert!(log.contains("Received SIGHUP; restarting"), "{log}");
+
     // The boot key is nowhere any more, nor is the other kind; what is there is the new key, and root's alone.
     assert_eq!(host.files_with_boot_key(&secret), Vec::<PathBuf>::new());
     assert!(!host.sshd.at("more_host_key").exists() && !host.sshd.at("host.swarm").exists());
@@ -278,15 +290,26 @@ async fn a_host_gets_a_key_of_its_own_whatever_interrupts_it() {
     )
     .await;
     assert!((500..=550).contains(&left.unwrap()));
-    Command::new("kill")
-        .args(["-s", "KILL", &host.watcher.to_string()])
-        .status()
-        .unwrap();
-    let error = host
-        .settle(|_| panic!("no key is named before the timer is seen"))
-        .await
-        .unwrap_err();
+    host.kill_timer();
+    let never = |_: &str| panic!("no key is named before the timer is seen");
+    let error = host.settle(never).await.unwrap_err();
     assert!(matches!(error, SettleError::Timer { .. }), "{error}");
+
+    // A timer that comes while cloud-init is still at work is waited for; afterwards none will come.
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        host.start_timer();
+    };
+    let (settled, ()) = tokio::join!(host.settle_within(60, |_| Ok(())), late);
+    assert_eq!(settled.unwrap().host_key, first);
+    host.kill_timer();
+    fs::write(host.sshd.at("run/result.json"), "{}").unwrap();
+    let begun = Instant::now();
+    let error = host.settle_within(60, never).await.unwrap_err();
+    assert!(
+        matches!(error, SettleError::Timer { .. }) && begun.elapsed() < Duration::from_secs(30),
+        "{error}"
+    );
     drop(host);
 
     // Another one, that was interrupted when the new key lay in its place, but sshd was not told yet.
