@@ -2,7 +2,7 @@
 //! real one on the search path. Never here: anything that could end this machine.
 
 use futures_util::future::join_all;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -146,7 +146,11 @@ impl Machine {
         for process in fs::read_dir("/proc").unwrap().flatten() {
             let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
             let words = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
-            if let (Some(pid), true) = (pid.and_then(Pid::from_raw), words.contains(&is_ours)) {
+            let Some(pid) = pid.and_then(Pid::from_raw).filter(|_| words.contains(&is_ours)) else {
+                continue;
+            };
+            // What it starts looks like it until it has become another program.
+            if getpgid(Some(pid)) == Ok(pid) {
                 found.push(pid);
             }
         }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::transport::stream::Held;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::process::Command;
@@ -16,8 +17,13 @@ const FAR: &str = "say() { echo \"swarm-settle test0nonce $*\"; }; to() { while 
 const LINES: &str = "read -r boot; read -r folders; read -r addresses; ";
 
 fn far_end(script: &str) -> Stream {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", script])
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]);
+    stream_of(command)
+}
+
+fn stream_of(mut command: Command) -> Stream {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -225,4 +231,57 @@ async fn a_time_is_extended() {
     let script = format!("{FAR}say failed timer the time is over, it is ending already");
     let error = extend(far_end(&script), "bee1", NONCE, 1_900_000_000, 600, &folders, quick()).await;
     assert!(matches!(error, Err(SettleError::Timer { .. })));
+}
+
+#[tokio::test]
+async fn a_user_with_sudo_becomes_root_and_keeps_nothing_of_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let script = |name: &str, text: String| {
+        std::fs::write(at(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let wants = Wants {
+        folders: Folders {
+            timer: at("no/timer").display().to_string(),
+            ..Folders::default()
+        },
+        ..wants()
+    };
+    script("id", "echo 1000".to_owned());
+    for shell in ["/bin/dash", "/bin/bash", "/bin/busybox"] {
+        if !std::path::Path::new(shell).exists() {
+            continue;
+        }
+        for (sudo, root) in [
+            ("shift; [ \"$1\" = true ] || echo \"$@\" >\"$SAID\"; exec \"$@\"", true),
+            ("echo sudo: a password is required >&2; exit 1", false),
+        ] {
+            script("sudo", sudo.to_owned());
+            let mut command = Command::new(shell);
+            if shell.ends_with("busybox") {
+                command.arg("sh");
+            }
+            command
+                .arg("-s")
+                .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+                .env("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22")
+                .env("SAID", at("said"));
+            let error = settle(stream_of(command), "bee1", NONCE, &wants, |_| Ok(()), quick())
+                .await
+                .unwrap_err();
+            if root {
+                // The real script was begun, and found no timer: there is none here.
+                assert!(matches!(error, SettleError::Timer { .. }), "{shell}: {error}");
+                let said = std::fs::read_to_string(at("said")).unwrap();
+                assert_eq!(
+                    said,
+                    "env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C \
+                     SSH_CONNECTION=10.0.0.1 50000 10.0.0.2 22 /bin/sh -s\n"
+                );
+            } else {
+                assert!(matches!(error, SettleError::NotRoot { .. }), "{shell}: {error}");
+            }
+        }
+    }
 }

@@ -3,5 +3,7 @@
 // A test may unwrap, and prints what it measured.
 #![allow(clippy::unwrap_used, clippy::disallowed_macros)]
 
+mod cloud_init;
+mod settle;
 mod ssh;
 mod sshd;

@@ -17,6 +17,11 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start(more: &str) -> Self {
+        Self::start_with(|_| more.to_owned())
+    }
+
+    /// With more lines in its configuration, which may name files of its folder.
+    pub fn start_with(more: impl FnOnce(&Path) -> String) -> Self {
         let sshd = Path::new("/usr/sbin/sshd");
         assert!(
             sshd.exists(),
@@ -42,11 +47,12 @@ impl Sshd {
             .port();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\nUsePAM no\nStrictModes no\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={}\n{more}\n",
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={}\n",
             at("host").display(),
             at("authorized").display(),
             at("home").display()
         );
+        let config = config + &more(folder.path()) + "\n";
         std::fs::write(at("sshd_config"), config).unwrap();
         let process = Command::new(sshd)
             .arg("-D")
@@ -76,8 +82,13 @@ impl Sshd {
 
     /// Lets known_hosts have this key for the host.
     pub fn knows(&self, key: &str) {
-        let key = std::fs::read_to_string(self.at(&format!("{key}.pub"))).unwrap();
-        std::fs::write(self.at("known_hosts"), format!("[127.0.0.1]:{} {key}", self.port)).unwrap();
+        self.knows_keys(&[std::fs::read_to_string(self.at(&format!("{key}.pub"))).unwrap()]);
+    }
+
+    /// Lets known_hosts have these public keys for the host, and no others.
+    pub fn knows_keys(&self, keys: &[String]) {
+        let line = |key: &String| format!("[127.0.0.1]:{} {}\n", self.port, key.trim_end());
+        std::fs::write(self.at("known_hosts"), keys.iter().map(line).collect::<String>()).unwrap();
     }
 
     pub fn options(&self) -> SshOptions {
