@@ -5,6 +5,7 @@
 //! skipped. Never here: what the agent says, load.
 
 mod dialogue;
+pub mod removal;
 
 use crate::agent_binary::{AgentBinaries, AgentBinary};
 use crate::fleet::host::Host;
@@ -14,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, Stream as Results};
 use std::time::Duration;
 
 /// What runs on the host; its last line, with the nonce, is added here.
-const SCRIPT: &str = include_str!("deploy.sh");
+const SCRIPT: &str = concat!(include_str!("deploy/place.sh"), include_str!("deploy.sh"));
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]

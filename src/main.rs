@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use swarm::cli::attack::{Surroundings, steps, understand};
-use swarm::cli::{Command, Parsed, demo, parse};
+use swarm::cli::{Command, Parsed, demo, down_hosts, parse};
 use swarm::error::{Error, Exit};
 use swarm::show;
 
@@ -21,6 +21,10 @@ async fn run() -> Result<Exit, Error> {
             .map(|()| Exit::Ok)
             .map_err(|error| Error::Unexpected(Box::new(error))),
         Parsed::Command(Command::Attack(args)) => steps::attack(understand(&args, &Surroundings::real())?).await,
+        Parsed::Command(Command::Down(args)) => {
+            let (hosts, ssh) = down_hosts::understand(&args)?;
+            down_hosts::down_hosts(&hosts, &ssh).await
+        }
         Parsed::Command(Command::Demo(args)) => demo::demo(&args).await,
     }
 }

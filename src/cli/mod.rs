@@ -5,6 +5,8 @@
 pub mod ask;
 pub mod attack;
 pub mod demo;
+pub mod down_hosts;
+pub mod hosts;
 pub mod preview;
 pub mod units;
 
@@ -47,6 +49,8 @@ struct Cli {
 pub enum Command {
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
+    /// End our agents on hosts of a list and remove the agent's file there
+    Down(hosts::HostArgs),
     /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test
     Demo(DemoArgs),
 }

@@ -3,6 +3,7 @@
 use super::crew::{self, Ways};
 use super::{AttackCommand, Mode, watch};
 use crate::cli::ask;
+use crate::cli::hosts::HostFile;
 use crate::cli::preview::preview;
 use crate::conduct::notice::Notice;
 use crate::conduct::outcome::{HostEnd, Outcome};
@@ -54,7 +55,7 @@ pub fn agree(command: &AttackCommand, shown: &str) -> Result<bool, Error> {
             addresses: target.fallback.clone(),
         })
         .collect();
-    let stdin_is_taken = command.hosts.files.contains(&super::HostFile::Stdin);
+    let stdin_is_taken = command.hosts.files.contains(&HostFile::Stdin);
     match consent::decide(&approaches, command.yes, ask::terminal(stdin_is_taken)) {
         Decision::Free => Ok(command.yes),
         Decision::ByFlag(_) => Ok(true),
@@ -110,7 +111,7 @@ fn refusal(error: ConductError) -> Error {
 
 /// `swarm attack`, from the flags to the exit code.
 pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
-    let hosts = crew::hosts(&command.hosts)?;
+    let hosts = command.hosts.hosts()?;
     let plan = preview(&command.plan, &crew::crew(&hosts), &command.notes);
     if command.mode == Mode::DryRun {
         return show::out(&plan).map(|()| Exit::Ok).map_err(unwritten);

@@ -1,6 +1,7 @@
 //! Tests of `attack`'s flags: what they come to, and what is refused with which line.
 
 use super::*;
+use crate::cli::hosts::HostFile;
 use crate::cli::{Command, Parsed, parse};
 use crate::plan::{MinHosts, SourceRange};
 use swarm_agent::wire::share::{BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage};
