@@ -5,6 +5,7 @@ mod bare_agent;
 mod clocks;
 mod crowd;
 mod deploy;
+mod down_hosts;
 mod ends;
 mod hosts_refused;
 mod odd_hosts;
@@ -26,7 +27,7 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 14] = [
+    let groups: [&[Case]; 15] = [
         smoke::CASES,
         odd_hosts::CASES,
         spread::CASES,
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Trial> {
         clocks::CASES,
         ends::CASES,
         deploy::CASES,
+        down_hosts::CASES,
         hosts_refused::CASES,
         bad_input::CASES,
         tls::CASES,
