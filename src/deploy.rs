@@ -4,6 +4,8 @@
 //! hashed there. The dialogue is in lines that begin with `swarm-deploy NONCE`; all else that a login shell prints is
 //! skipped. Never here: what the agent says, load.
 
+pub mod removal;
+
 use crate::agent_binary::{AgentBinaries, AgentBinary};
 use crate::dialogue::{Dialogue, Stopped, is_nonce};
 use crate::fleet::host::Host;
@@ -12,7 +14,10 @@ use futures_util::stream::{FuturesUnordered, Stream as Results};
 use std::time::Duration;
 
 /// What runs on the host; its last line, with the nonce, is added here.
-const SCRIPT: &str = include_str!("deploy.sh");
+const SCRIPT: &str = concat!(include_str!("deploy/place.sh"), include_str!("deploy.sh"));
+
+/// The word before the nonce in the script's answers.
+const WORD: &str = "swarm-deploy";
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +161,7 @@ pub async fn through_shell(
     nonce: &str,
     deadlines: Deadlines,
 ) -> Result<Stream, DeployError> {
-    let mut dialogue = Dialogue::new(stream, "swarm-deploy", nonce);
+    let mut dialogue = Dialogue::new(stream, WORD, nonce);
     match bring(&mut dialogue, host, binaries, nonce, deadlines).await {
         Ok(()) => Ok(dialogue.into_stream()),
         Err(error) => {

@@ -1,12 +1,5 @@
-# Runs in /bin/sh on the host, read from standard input. It brings the agent there when it is not there yet, and
-# becomes it. Whatever the controller waits for is a line that begins with "swarm-deploy NONCE".
-#
-# All of it is functions, called in the last line: a shell that reads its script ahead must have read the whole of it
-# before the first byte that is no script is sent.
-
-say() {
-    printf 'swarm-deploy %s %s\n' "$nonce" "$*"
-}
+# Runs in /bin/sh on the host, read from standard input behind deploy/place.sh. It brings the agent there when it is not
+# there yet, and becomes it.
 
 # Prints the SHA-256 of a file, or nothing where there is no hasher.
 hash_of() {
@@ -22,12 +15,6 @@ hash_of() {
         set --
     fi
     printf '%s' "$1"
-}
-
-# Mode and owner of a path, the link itself and not what it leads to.
-mode_and_owner() {
-    set -- $(LC_ALL=C ls -ldn "$1" 2>/dev/null)
-    printf '%s %s' "$1" "$3"
 }
 
 # Whether "$1" is a folder that only we can write to, after a mkdir; else says why not in $why.
@@ -132,6 +119,16 @@ tried() {
     say tried "$1: $(printf '%s' "$why" | tr '\n' ' ')"
 }
 
+keep_in() {
+    start_in "$1"
+    tried "$1"
+}
+
+keep_not_in() {
+    start_in_new "$1"
+    tried "$1 (a new folder)"
+}
+
 deploy() {
     nonce=$1
     umask 077
@@ -147,18 +144,8 @@ deploy() {
         say none
         return
     fi
-    if [ -n "$hasher" ]; then
-        for folder in "${HOME:+$HOME/.cache/swarm}" "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/swarm}" \
-            "/var/tmp/swarm-$uid" "/tmp/swarm-$uid" "/dev/shm/swarm-$uid"; do
-            [ -n "$folder" ] || continue
-            start_in "$folder"
-            tried "$folder"
-        done
-    fi
-    for folder in "${TMPDIR:-/tmp}" /tmp /var/tmp /dev/shm; do
-        start_in_new "$folder"
-        tried "$folder (a new folder)"
-    done
+    [ -z "$hasher" ] || each_kept_folder keep_in
+    each_new_parent keep_not_in
     say none
 }
 

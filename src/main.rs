@@ -27,7 +27,6 @@ async fn run() -> Result<Exit, Error> {
         Parsed::Command(Command::Status(args)) => swarm::cli::status::status(&args).await,
         #[cfg(feature = "aws")]
         Parsed::Command(Command::Extend(args)) => swarm::cli::extend::extend(&args).await,
-        #[cfg(feature = "aws")]
         Parsed::Command(Command::Down(args)) => swarm::cli::down::down(&args).await,
         Parsed::Command(Command::Demo(args)) => demo::demo(&args).await,
     }

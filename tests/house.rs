@@ -20,8 +20,9 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("demo", &[]),
     ("deploy", &["agent_binary", "dialogue", "fleet", "transport"]),
     ("dialogue", &["transport"]),
-    ("error", &["cli"]),
-    ("fleet", &[]),
+    ("error", &["cli", "fleet", "state"]),
+    ("fleet", &["state"]),
+    ("key_pair", &[]),
     ("link", &["clock", "transport"]),
     (
         "merge",
@@ -31,10 +32,11 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("requirement", &["cli"]),
     ("secret", &[]),
     ("settle", &["dialogue", "fleet", "transport"]),
-    ("show", &["balancer", "conduct", "merge", "plan", "requirement"]),
+    ("show", &["balancer", "fleet", "conduct", "merge", "plan", "requirement"]),
     ("signal", &[]),
     ("source", &["plan"]),
     ("split", &["plan"]),
+    ("state", &[]),
     ("transport", &["agent_binary", "clock", "fleet"]),
 ];
 

@@ -2,7 +2,7 @@
 //! address, then from eight, with the real agents. The servers' own counts stand beside the report. Never here: the servers.
 
 use super::DemoArgs;
-use super::attack::{Surroundings, crew, steps, understand};
+use super::attack::{Surroundings, steps, understand};
 use super::{Command, Parsed, parse};
 use crate::demo::{Counts, Demo};
 use crate::error::{Error, Exit};
@@ -105,7 +105,7 @@ async fn attack(line: &[String]) -> Result<Summary, Error> {
         ..Surroundings::real()
     };
     let mut command = understand(&args, &around)?;
-    let hosts = crew::hosts(&command.hosts)?;
+    let hosts = command.hosts.hosts()?;
     steps::resolve(&mut command.plan).await;
     let outcome = steps::watched(&command, &hosts, None, false).await?;
     Ok(steps::judged(&outcome))

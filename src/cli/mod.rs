@@ -5,12 +5,15 @@
 pub mod ask;
 pub mod attack;
 pub mod demo;
-#[cfg(feature = "aws")]
 pub mod down;
+#[cfg(feature = "aws")]
+pub mod down_fleets;
+pub mod down_hosts;
 #[cfg(feature = "aws")]
 pub mod extend;
 pub mod fleet_access;
 pub mod greet;
+pub mod hosts;
 pub mod preview;
 #[cfg(feature = "aws")]
 pub mod scope;
@@ -68,11 +71,10 @@ pub enum Command {
     /// Let the hosts of a fleet live longer
     #[cfg(feature = "aws")]
     Extend(extend::ExtendArgs),
-    /// Remove everything of your fleets, and verify that nothing is left
-    #[cfg(feature = "aws")]
-    Down(down::FleetArgs),
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
+    /// Remove everything of your fleets and verify that nothing is left; with --hosts: end agents there, remove their file
+    Down(Box<down::DownArgs>),
     /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test
     Demo(DemoArgs),
 }

@@ -10,17 +10,17 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-const NONCE: &str = "test0nonce";
+pub(super) const NONCE: &str = "test0nonce";
 /// In the place of the agent: the magic line, then what comes in.
-const AGENT: &[u8] = b"#!/bin/sh\necho \"swarm-agent/1 $1\"\nexec cat\n";
+pub(super) const AGENT: &[u8] = b"#!/bin/sh\necho \"swarm-agent/1 $1\"\nexec cat\n";
 
-struct Machine {
-    root: TempDir,
+pub(super) struct Machine {
+    pub(super) root: TempDir,
     path: String,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         for folder in ["home", "run"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
@@ -44,12 +44,12 @@ impl Machine {
         machine
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(super) fn folder(&self) -> PathBuf {
         self.root.path().join("home/.cache/swarm")
     }
 
     /// Its agent files, by name.
-    fn files(&self, folder: &Path) -> Vec<String> {
+    pub(super) fn files(&self, folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder)
             .map(Iterator::collect::<Vec<_>>)
             .unwrap_or_default();
@@ -61,7 +61,7 @@ impl Machine {
         names
     }
 
-    fn stream(&self, program: &str, words: &[&str]) -> Stream {
+    pub(super) fn stream(&self, program: &str, words: &[&str]) -> Stream {
         let mut command = Command::new(program);
         command
             .args(words)
@@ -106,7 +106,7 @@ impl Machine {
     }
 
     /// Deploys through `/bin/sh` and checks that the agent speaks, takes input and loses nothing.
-    async fn deploy(&self) {
+    pub(super) async fn deploy(&self) {
         self.speaks_after("/bin/sh", &["-s"]).await;
     }
 
@@ -125,13 +125,13 @@ impl Machine {
     }
 }
 
-fn agents(raw: &[u8]) -> AgentBinaries {
+pub(super) fn agents(raw: &[u8]) -> AgentBinaries {
     let mut binaries = AgentBinaries::default();
     binaries.insert(std::env::consts::ARCH, AgentBinary::pack(raw).unwrap());
     binaries
 }
 
-fn agent_file() -> String {
+pub(super) fn agent_file() -> String {
     format!("agent-{}", &AgentBinary::pack(AGENT).unwrap().sha256[..16])
 }
 

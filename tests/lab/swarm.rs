@@ -74,16 +74,7 @@ impl<'a> Attack<'a> {
     pub fn start(self) -> Result<Attacking> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let report = self.lab.folder.join(format!("reports/{number}.json"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swarm"));
-        // Nothing of this machine's user is to matter: not its ssh set-up, not its fleets.
-        command
-            .env_clear()
-            .env("PATH", std::env::var("PATH")?)
-            .env("TERM", "dumb");
-        command
-            .env("HOME", self.lab.folder.join("home"))
-            .env("SWARM_LAB", &self.lab.id);
-        command.current_dir(self.lab.folder.join("home"));
+        let mut command = swarm(self.lab)?;
         command.arg("attack").args(&self.words).arg("-o").arg(&report);
         // an ssh flag without a host to reach over ssh is refused
         if !self.words.iter().any(|word| word == "--local") {
@@ -106,6 +97,33 @@ impl<'a> Attack<'a> {
     pub fn run(self) -> Result<Outcome> {
         self.start()?.wait()
     }
+}
+
+/// The program in the lab's own home.
+fn swarm(lab: &Lab) -> Result<Command> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm"));
+    // Nothing of this machine's user is to matter: not its ssh set-up, not its fleets.
+    command
+        .env_clear()
+        .env("PATH", std::env::var("PATH")?)
+        .env("TERM", "dumb");
+    command.env("HOME", lab.folder.join("home")).env("SWARM_LAB", &lab.id);
+    command.current_dir(lab.folder.join("home"));
+    Ok(command)
+}
+
+/// Runs `swarm down --hosts` to its end.
+pub fn down(lab: &Lab, hosts: &str) -> Result<Outcome> {
+    let mut command = swarm(lab)?;
+    command.args(["down", "--hosts", hosts, "-F"]).arg(&lab.configs.plain);
+    let shown = format!("{command:?}");
+    let running = process::start(&mut command)?;
+    process::note(&lab.folder, running.pid())?;
+    Ok(Outcome {
+        finished: running.wait(LIMIT)?,
+        report: None,
+        shown,
+    })
 }
 
 /// One under way.

@@ -1,5 +1,6 @@
 //! `swarm attack` as typed. The values are still text: what they mean, and every refusal, is in the files beside.
 
+use crate::cli::hosts::HostArgs;
 use std::path::PathBuf;
 
 const FROM: &str = "From where";
@@ -20,12 +21,8 @@ pub struct AttackArgs {
     #[arg(value_name = "URL", help_heading = AT)]
     pub urls: Vec<String>,
 
-    /// Hosts to load from, over ssh: user@addr[:port],... ([v6] and ssh_config aliases too)
-    #[arg(long, value_name = "HOST,...", help_heading = FROM)]
-    pub hosts: Vec<String>,
-    /// The same, one a line: ubuntu@10.0.0.4:22 weight=2 group=eu sources=iface:eth1; - is stdin
-    #[arg(long, value_name = "FILE", help_heading = FROM)]
-    pub host_file: Vec<String>,
+    #[command(flatten)]
+    pub from: HostArgs,
     /// The fleet that `swarm up` made [default without hosts: the one that is up]
     #[arg(long, value_name = "NAME", help_heading = FROM)]
     pub fleet: Option<String>,
@@ -35,15 +32,6 @@ pub struct AttackArgs {
     /// Connect from these in turn: addresses, CIDR, A-B or iface:NAME, comma-separated; each host uses those it owns
     #[arg(long, value_name = "LIST", help_heading = FROM)]
     pub source_ips: Vec<String>,
-    /// Private key, as ssh -i
-    #[arg(short = 'i', long, value_name = "FILE", help_heading = FROM)]
-    pub identity: Option<PathBuf>,
-    /// ssh configuration, as ssh -F
-    #[arg(short = 'F', long, value_name = "FILE", help_heading = FROM)]
-    pub ssh_config: Option<PathBuf>,
-    /// Accept host keys never seen before (a changed one is refused even so)
-    #[arg(long, help_heading = FROM)]
-    pub accept_new_host_keys: bool,
     /// Hosts that must be ready, a number or a share [default: 100%]
     #[arg(long, value_name = "N|P%", help_heading = FROM)]
     pub min_hosts: Option<String>,

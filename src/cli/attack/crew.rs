@@ -1,7 +1,7 @@
 //! The hosts of an attack: from the words that name them to agents that said hello. Never here: what they do.
 
+use super::AttackCommand;
 use super::fleet::Joined;
-use super::{AttackCommand, HostFile, HostsFrom};
 use crate::agent_binary::AgentBinaries;
 use crate::cli::preview::Crew;
 use crate::clock::now_ns;
@@ -11,13 +11,10 @@ use crate::conduct::sync::Sample;
 use crate::deploy::{Deadlines, deploy};
 use crate::error::Error;
 use crate::fleet::host::{Host, Origin};
-use crate::fleet::hostlist;
 use crate::link::{Link, LinkEvent};
 use crate::plan::SourceRange;
 use crate::signal::Signals;
-use crate::transport::ssh_config::SshOptions;
-use crate::transport::{Local, Ssh, Transport};
-use std::io::Read;
+use crate::transport::{Local, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -28,31 +25,6 @@ use tokio_util::task::TaskTracker;
 const TICK: Duration = Duration::from_millis(20);
 /// How long agents and their connections may take to end.
 const FAREWELL: Duration = Duration::from_secs(8);
-
-/// The hosts that the command names, in order.
-pub fn hosts(from: &HostsFrom) -> Result<Vec<Host>, Error> {
-    let wrong = |error: hostlist::HostlistError| Error::Hosts(Box::new(error));
-    let mut hosts = Vec::new();
-    if !from.lists.is_empty() {
-        hosts = hostlist::from_flag(&from.lists).map_err(wrong)?;
-    }
-    for file in &from.files {
-        let more = match file {
-            HostFile::Path(path) => hostlist::from_file(path),
-            HostFile::Stdin => {
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .map_err(|error| Error::Hosts(Box::new(error)))?;
-                hostlist::from_text(&text, "-")
-            }
-        };
-        hosts.extend(more.map_err(wrong)?);
-    }
-    hostlist::no_duplicates(&hosts).map_err(wrong)?;
-    hosts.extend((1..=from.local).map(Host::local));
-    Ok(hosts)
-}
 
 /// What the preview says of them.
 pub fn crew(hosts: &[Host], fleet: Option<&Joined>) -> Crew {
@@ -210,16 +182,7 @@ impl Transports {
             None => None,
         };
         let ssh = if hosts.iter().any(|host| !is_local(&host) && !is_fleet(host)) {
-            let options = SshOptions {
-                identities: command.ssh.identity.iter().cloned().collect(),
-                config: command.ssh.config.clone(),
-                accept_new_host_keys: command.ssh.accept_new,
-                ..SshOptions::default()
-            };
-            let ssh = Ssh::new(&options)
-                .await
-                .map_err(|error| Error::Transport(Box::new(error)))?;
-            Some(Arc::new(Transport::Ssh(ssh)))
+            Some(Arc::new(Transport::Ssh(command.ssh.open().await?)))
         } else {
             None
         };

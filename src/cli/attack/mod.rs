@@ -19,6 +19,7 @@ mod watch;
 
 use self::args::AttackArgs;
 use super::Usage;
+use super::hosts::{HostsFrom, SshOptions};
 use crate::plan::Plan;
 use crate::requirement::{Requirement, bare_latency};
 use crate::secret;
@@ -73,39 +74,6 @@ pub struct AttackCommand {
     pub yes: bool,
     /// Agents of other architectures: `(x86_64, file)`.
     pub agent_binaries: Vec<(String, PathBuf)>,
-}
-
-/// Where the hosts come from: the union of all that is named. Raw text; `fleet::hostlist` reads it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostsFrom {
-    /// Values of `--hosts`, as typed.
-    pub lists: Vec<String>,
-    /// Values of `--host-file`.
-    pub files: Vec<HostFile>,
-    /// Agents on this machine.
-    pub local: u32,
-    /// A fleet that `swarm up` made.
-    pub fleet: Option<String>,
-}
-
-/// A host file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostFile {
-    /// `-`
-    Stdin,
-    /// A file.
-    Path(PathBuf),
-}
-
-/// As ssh takes them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SshOptions {
-    /// `-i`
-    pub identity: Option<PathBuf>,
-    /// `-F`
-    pub config: Option<PathBuf>,
-    /// Accept host keys never seen before.
-    pub accept_new: bool,
 }
 
 /// What is written and printed.
@@ -188,11 +156,7 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         plan,
         notes: noted.notes,
         hosts,
-        ssh: SshOptions {
-            identity: args.identity.clone(),
-            config: args.ssh_config.clone(),
-            accept_new: args.accept_new_host_keys,
-        },
+        ssh: args.from.ssh(),
         outputs: outputs::outputs(args)?,
         mode: outputs::mode(args)?,
         yes: args.yes,

@@ -1,7 +1,8 @@
 //! Where the hosts come from, what is written, how far to go. Checks that outputs can be written; opens no socket.
 
 use super::args::AttackArgs;
-use super::{HostFile, HostsFrom, Mode, Noted, Outputs, Surroundings, fleet, read};
+use super::{Mode, Noted, Outputs, Surroundings, fleet, read};
+use crate::cli::hosts::HostsFrom;
 use crate::cli::{Usage, units};
 use crate::plan::MinHosts;
 use std::path::{Path, PathBuf};
@@ -10,33 +11,17 @@ use std::path::{Path, PathBuf};
 const MOST_LOCAL: u64 = 256;
 
 pub(super) fn hosts(args: &AttackArgs, around: &Surroundings, noted: &mut Noted) -> Result<HostsFrom, Usage> {
-    for list in &args.hosts {
-        if list.split(',').all(|host| host.trim().is_empty()) {
-            return Err(Usage("--hosts is empty: user@addr[:port],...".into()));
-        }
-    }
-    if args.host_file.iter().filter(|file| *file == "-").count() > 1 {
-        return Err(Usage("--host-file -: stdin can be read only once".into()));
-    }
-    let file = |typed: &String| {
-        if typed == "-" {
-            HostFile::Stdin
-        } else {
-            HostFile::Path(PathBuf::from(typed))
-        }
-    };
     let local = read("--local", &args.local, |text| match units::count(text)? {
         n if n > MOST_LOCAL => Err(format!("at most {MOST_LOCAL}")),
         n => Ok(u32::try_from(n).unwrap_or(u32::MAX)),
     })?;
-    let listed = !args.hosts.is_empty() || !args.host_file.is_empty();
+    let listed = args.from.names_any();
     let fleet = match (&args.fleet, listed || local.is_some()) {
         (Some(_), _) => Some(crate::cli::fleet_name(&args.fleet)?),
         (None, true) => None,
         (None, false) => fleet::meant(None, &around.fleets).map_err(Usage)?,
     };
-    let remote = listed || fleet.is_some();
-    let local = match (local, remote) {
+    let local = match (local, listed || fleet.is_some()) {
         (Some(n), _) => n,
         (None, true) => 0,
         (None, false) => {
@@ -44,22 +29,7 @@ pub(super) fn hosts(args: &AttackArgs, around: &Surroundings, noted: &mut Noted)
             1
         }
     };
-    let needless = [
-        ("-i", args.identity.is_some()),
-        ("-F", args.ssh_config.is_some()),
-        ("--accept-new-host-keys", args.accept_new_host_keys),
-    ];
-    if let (Some((flag, _)), false) = (needless.iter().find(|(_, given)| *given), remote) {
-        return Err(Usage(format!(
-            "{flag}: no host is reached over ssh; add --hosts, --host-file or --fleet"
-        )));
-    }
-    Ok(HostsFrom {
-        lists: args.hosts.clone(),
-        files: args.host_file.iter().map(file).collect(),
-        local,
-        fleet,
-    })
+    args.from.from_where(local, fleet)
 }
 
 pub(super) fn min_hosts(args: &AttackArgs, noted: &mut Noted) -> Result<MinHosts, Usage> {

@@ -4,6 +4,7 @@ use super::crew::{self, Ways};
 use super::fleet::{self, Joined};
 use super::{AttackCommand, Mode, watch};
 use crate::cli::ask;
+use crate::cli::hosts::HostFile;
 use crate::cli::preview::{first_line, preview};
 use crate::conduct::notice::Notice;
 use crate::conduct::outcome::{HostEnd, Outcome};
@@ -55,7 +56,7 @@ pub fn agree(command: &AttackCommand, shown: &str) -> Result<bool, Error> {
             addresses: target.fallback.clone(),
         })
         .collect();
-    let stdin_is_taken = command.hosts.files.contains(&super::HostFile::Stdin);
+    let stdin_is_taken = command.hosts.files.contains(&HostFile::Stdin);
     match consent::decide(&approaches, command.yes, ask::terminal(stdin_is_taken)) {
         Decision::Free => Ok(command.yes),
         Decision::ByFlag(_) => Ok(true),
@@ -112,7 +113,7 @@ fn refusal(error: ConductError) -> Error {
 
 /// `swarm attack`, from the flags to the exit code.
 pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
-    let mut hosts = crew::hosts(&command.hosts)?;
+    let mut hosts = command.hosts.hosts()?;
     let joined = match command.hosts.fleet.clone() {
         Some(name) => Some(fleet::join(&mut command, &name).await?),
         None => None,

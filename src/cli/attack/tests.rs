@@ -1,6 +1,7 @@
 //! Tests of `attack`'s flags: what they come to, and what is refused with which line.
 
 use super::*;
+use crate::cli::hosts::HostFile;
 use crate::cli::{Command, Parsed, parse};
 use crate::plan::{MinHosts, SourceRange};
 use swarm_agent::wire::share::{BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage};
@@ -510,7 +511,8 @@ fn the_rest() {
         HostsFrom {
             lists: vec!["a@10.0.0.1,b".into()],
             files: vec![HostFile::Stdin, HostFile::Path("f".into())],
-            local: 2
+            local: 2,
+            fleet: None
         }
     );
     assert_eq!(

@@ -7,6 +7,7 @@ mod cloud_calls;
 mod cloud_smoke;
 mod crowd;
 mod deploy;
+mod down_hosts;
 mod ends;
 mod fleet;
 mod hosts_refused;
@@ -29,7 +30,7 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 16] = [
+    let groups: [&[Case]; 17] = [
         smoke::CASES,
         cloud_smoke::CASES,
         fleet::CASES,
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Trial> {
         clocks::CASES,
         ends::CASES,
         deploy::CASES,
+        down_hosts::CASES,
         hosts_refused::CASES,
         bad_input::CASES,
         tls::CASES,
