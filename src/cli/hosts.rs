@@ -54,7 +54,7 @@ impl HostArgs {
         ];
         if let (Some((flag, _)), false) = (needless.iter().find(|(_, given)| *given), self.names_any() || fleet.is_some()) {
             return Err(Usage(format!(
-                "{flag}: no host is reached over ssh; add --hosts, --host-file or --fleet"
+                "{flag}: no host is reached over ssh; add --hosts or --host-file"
             )));
         }
         let file = |typed: &String| {

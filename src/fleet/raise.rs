@@ -12,6 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// How long an instance that answers over SSH may still be called pending.
+const PENDING: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(1500);
 /// How long EC2 may take to list what it launched.
 const FRESH: SignedDuration = SignedDuration::from_mins(2);
 
@@ -215,10 +219,24 @@ impl Raising {
         reconcile(&mut self.ledger, region, instances)
     }
 
+    /// The region's instances, as soon as none of the fleet is pending: until then nothing can be given to it.
+    async fn running(&self, site: &Site) -> Result<Vec<Instance>, RaiseError> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let instances = site.at.instances().await?;
+            let ours = |id: &str| self.ledger.hosts().any(|(_, host)| host.id == id);
+            let pending = instances.iter().any(|i| i.phase == Phase::Pending && ours(&i.id));
+            if !pending || began.elapsed() > PENDING {
+                return Ok(instances);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Takes an Elastic IP for every address of the fleet's hosts that wants one and has none, and gives it.
     pub async fn elastic(&mut self, site: &Site) -> Result<u32, RaiseError> {
         let mut given = 0;
-        let instances = site.at.instances().await?;
+        let instances = self.running(site).await?;
         for instance in instances.iter().filter(|instance| instance.phase == Phase::Running) {
             let known = self.ledger.host_mut(&instance.id).is_some();
             let Some(interface) = instance.interface.as_ref().filter(|_| known) else {

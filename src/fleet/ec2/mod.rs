@@ -20,6 +20,7 @@ pub use launch::Order;
 pub use me::own_address;
 pub use sight::{Instance, Phase};
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -87,7 +88,9 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
             .timeout_config(timeouts);
         if let Some(profile) = profile {
-            loader = loader.profile_name(profile);
+            // a profile that is named goes before keys of the environment, as with Amazon's own command
+            let named = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+            loader = loader.profile_name(profile).credentials_provider(named);
         }
         let sdk = loader.load().await;
         let provider = sdk

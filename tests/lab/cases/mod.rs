@@ -10,6 +10,9 @@ mod deploy;
 mod down_hosts;
 mod ends;
 mod fleet;
+mod fleet_ends;
+mod fleet_faults;
+mod fleet_many;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
@@ -30,10 +33,13 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 17] = [
+    let groups: [&[Case]; 20] = [
         smoke::CASES,
         cloud_smoke::CASES,
         fleet::CASES,
+        fleet_ends::CASES,
+        fleet_faults::CASES,
+        fleet_many::CASES,
         odd_hosts::CASES,
         spread::CASES,
         paths::CASES,

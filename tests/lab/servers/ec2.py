@@ -506,6 +506,9 @@ class Lab:
         if what == "shutdown":
             return shut_down(query["region"][0], query["id"][0])
         if what == "rules":
+            # a region that moto has not met yet is made with its default VPC, which making it needs
+            for name in given.get("no_default_vpc", []):
+                ec2_backends[ACCOUNT][name]
             rules.update(given)
             drop_default_vpc()
             return rules
