@@ -170,9 +170,10 @@ impl<'a> Cloud<'a> {
         loop {
             if let Some(call) = held.reached(Duration::from_millis(20)) {
                 process::signal(running.pid(), Signal::KILL)?;
+                // What it started may hold its outputs open, so that goes first.
+                self.sweep()?;
                 running.wait(Duration::from_secs(5))?;
                 drop(held);
-                self.sweep()?;
                 return Ok(Killed::At(call));
             }
             if running.has_ended()? || Instant::now() > until {

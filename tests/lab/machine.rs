@@ -43,13 +43,18 @@ impl Machine {
         PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
     }
 
+    /// Its process 1, as numbered out here.
+    pub fn first(&self) -> Option<u32> {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
     /// Runs a shell line inside, as root, not through SSH.
     pub fn inside(&self, line: &str) -> Result<String> {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid))?;
-        let first = children.split_whitespace().next().ok_or("the machine is gone")?;
+        let first = self.first().ok_or("the machine is gone")?.to_string();
         run(Command::new("nsenter")
             .args([
-                "--target", first, "--mount", "--uts", "--net", "--pid", "--root", "--wd=/",
+                "--target", &first, "--mount", "--uts", "--net", "--pid", "--root", "--wd=/",
             ])
             .args(["sh", "-c", line])
             .env_clear()

@@ -297,10 +297,18 @@ impl Watcher {
     /// Kills them with all that runs in them, and frees what they had.
     fn end(&mut self, instances: &[String]) -> Result {
         let mut ended: Vec<Running> = instances.iter().filter_map(|id| self.running.remove(id)).collect();
-        for running in &mut ended {
+        let mut firsts = Vec::new();
+        for running in &ended {
+            firsts.extend(running.machine.first());
             // Gone by itself is as good.
             let _ = process::signal(running.machine.pid, Signal::KILL);
         }
+        // Its process 1 ends after all the others, whose connections are closed then: only without them may the
+        // network go, or the far ends would never hear of it.
+        wait_until("the processes of machines to end", Duration::from_secs(20), || {
+            firsts.retain(|&pid| process::is_running(pid));
+            Ok(firsts.is_empty())
+        })?;
         let mut batch = String::new();
         for running in &mut ended {
             running.child.wait()?;

@@ -6,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How a command ended, with all it said.
@@ -22,8 +24,40 @@ pub struct Finished {
 pub struct Running {
     child: Child,
     began: Instant,
-    stdout: std::thread::JoinHandle<String>,
-    stderr: std::thread::JoinHandle<String>,
+    stdout: Gathered,
+    stderr: Gathered,
+}
+
+/// What one output said so far, and word of its end.
+struct Gathered {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<()>,
+}
+
+impl Gathered {
+    fn from(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let (sender, ended) = channel::<()>();
+        let own = Arc::clone(&bytes);
+        std::thread::spawn(move || {
+            let _sender = sender;
+            let mut piece = [0; 16 * 1024];
+            // A broken pipe ends the text, and what came before it still counts.
+            while let Ok(n @ 1..) = pipe.read(&mut piece) {
+                own.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(&piece[..n]);
+            }
+        });
+        Self { bytes, ended }
+    }
+
+    /// A process that was left behind may hold the output open: what it would still say is not waited for.
+    fn text(&self) -> String {
+        let _ = self.ended.recv_timeout(Duration::from_secs(5));
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
 /// Starts a command and reads both its outputs aside.
@@ -34,16 +68,8 @@ pub fn start(command: &mut Command) -> Result<Running> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| format!("{:?} did not start: {e}", command.get_program()))?;
-    let gather = |mut pipe: Box<dyn Read + Send>| {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            // A broken pipe ends the text, and what came before it still counts.
-            let _ = pipe.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
-    };
-    let stdout = gather(Box::new(child.stdout.take().ok_or("no stdout pipe")?));
-    let stderr = gather(Box::new(child.stderr.take().ok_or("no stderr pipe")?));
+    let stdout = Gathered::from(child.stdout.take().ok_or("no stdout pipe")?);
+    let stderr = Gathered::from(child.stderr.take().ok_or("no stderr pipe")?);
     Ok(Running {
         child,
         began: Instant::now(),
@@ -77,12 +103,10 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         };
         let took = self.began.elapsed();
-        let stdout = self.stdout.join().map_err(|_| "the reader of stdout panicked")?;
-        let stderr = self.stderr.join().map_err(|_| "the reader of stderr panicked")?;
         Ok(Finished {
             status,
-            stdout,
-            stderr,
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
             timed_out,
             took,
         })
@@ -184,6 +208,13 @@ fn start_time(pid: u32) -> Option<String> {
 pub fn signal(pid: u32, signal: Signal) -> Result {
     let target = Pid::from_raw(pid.cast_signed()).ok_or("pid 0")?;
     kill_process(target, signal).map_err(|e| format!("signal {signal:?} to {pid}: {e}").into())
+}
+
+/// There, and no zombie that waits to be reaped.
+pub fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 /// Asks again every 10 ms until it is so; the error says what was waited for.

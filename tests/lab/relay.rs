@@ -67,6 +67,11 @@ fn relay(words: &[String]) -> crate::Result {
     let down = Duration::from_millis(down.parse()?);
     let socket = TcpStream::connect((host.as_str(), port.parse::<u16>()?))?;
     socket.set_nodelay(true)?;
+    // A host that is gone with its network never says so: notice it, rather than stay behind for ever.
+    rustix::net::sockopt::set_socket_keepalive(&socket, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(&socket, Duration::from_secs(10))?;
+    rustix::net::sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(2))?;
+    rustix::net::sockopt::set_tcp_keepcnt(&socket, 3)?;
     let (reading, writing, closing) = (socket.try_clone()?, socket.try_clone()?, socket);
     std::thread::spawn(move || {
         delayed(std::io::stdin(), writing, up);
