@@ -49,19 +49,22 @@ pub async fn resolve(plan: &mut Plan) {
 
 /// Whether public targets may be hit: nobody needs to be asked, or the user agreed.
 pub fn agree(command: &AttackCommand, shown: &str) -> Result<bool, Error> {
-    let known = command.plan.targets.iter().filter(|target| !target.fallback.is_empty());
-    let approaches: Vec<Approach> = known
+    let targets = command.plan.targets.iter();
+    let all: Vec<Approach> = targets
         .map(|target| Approach {
             host: target.host.clone(),
             addresses: target.fallback.clone(),
         })
         .collect();
+    let known: Vec<Approach> = all.iter().filter(|one| !one.addresses.is_empty()).cloned().collect();
     let stdin_is_taken = command.hosts.files.contains(&HostFile::Stdin);
-    match consent::decide(&approaches, command.yes, ask::terminal(stdin_is_taken)) {
+    match consent::decide(&known, command.yes, ask::terminal(stdin_is_taken)) {
         Decision::Free => Ok(command.yes),
         Decision::ByFlag(_) => Ok(true),
         Decision::Refuse(text) => Err(Error::Consent(text)),
-        Decision::Ask(names) => {
+        Decision::Ask(_) => {
+            // whoever is asked anyway is asked for names that only the hosts know too: the answer is for the whole run
+            let names = consent::names_to_ask(&all);
             let answer = ask::ask(&consent::prompt(shown, &names))
                 .map_err(|error| Error::Consent(format!("cannot ask for consent: {error}")))?;
             if consent::agrees(&answer, &names) {
