@@ -80,7 +80,11 @@ impl From<crate::fleet::ledger::LedgerError> for Error {
 impl From<crate::fleet::ec2::Ec2Error> for Error {
     fn from(error: crate::fleet::ec2::Ec2Error) -> Self {
         Self::Fleet {
-            exit: if error.is_usage() { Exit::Usage } else { Exit::Unexpected },
+            exit: if error.is_usage() {
+                Exit::Usage
+            } else {
+                Exit::Unexpected
+            },
             text: error.to_string(),
         }
     }

@@ -79,7 +79,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("login_key");
         let made = make(&file).await.unwrap();
-        assert!(made.starts_with("ssh-ed25519 ") && public(&file).unwrap() == made, "{made}");
+        assert!(
+            made.starts_with("ssh-ed25519 ") && public(&file).unwrap() == made,
+            "{made}"
+        );
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let (private, public) = fleeting().await.unwrap();
         assert!(private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n") && private.ends_with("-----\n"));

@@ -32,7 +32,10 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("requirement", &["cli"]),
     ("secret", &[]),
     ("settle", &["dialogue", "fleet", "transport"]),
-    ("show", &["balancer", "fleet", "conduct", "merge", "plan", "requirement"]),
+    (
+        "show",
+        &["balancer", "fleet", "conduct", "merge", "plan", "requirement"],
+    ),
     ("signal", &[]),
     ("source", &["plan"]),
     ("split", &["plan"]),

@@ -23,7 +23,8 @@ pub async fn down(args: &DownArgs) -> Result<Exit, Error> {
     }
     if args.fleets != super::down_fleets::FleetArgs::default() {
         return Err(super::Usage(
-            "down: --hosts is a list of your own, the other flags are about fleets on EC2: do one after the other".into(),
+            "down: --hosts is a list of your own, the other flags are about fleets on EC2: do one after the other"
+                .into(),
         )
         .into());
     }

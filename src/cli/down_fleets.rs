@@ -48,7 +48,9 @@ pub async fn down(args: &FleetArgs) -> Result<Exit, Error> {
         true => Vec::new(),
         false => locks(&known, args.force)?,
     };
-    let owned = known.iter().any(|noted| noted.ledger.as_ref().is_some_and(|ledger| !ledger.is_empty()));
+    let owned = known
+        .iter()
+        .any(|noted| noted.ledger.as_ref().is_some_and(|ledger| !ledger.is_empty()));
     ended(args, state, known).await.map_err(|error| match (owned, error) {
         // a script must not take "no credentials" for "nothing left"
         (true, error) => Error::Fleet {
@@ -108,13 +110,24 @@ async fn list(scope: &Scope, meant: &Meant) -> Result<Exit, Error> {
     for region in &scope.regions {
         let found = raze::look(&scope.aws.region(region), meant).await?;
         for host in &found.hosts {
-            text.push_str(&format!("{region}: fleet {}: instance {} ({})\n", host.fleet, host.id, host.phase.word()));
+            text.push_str(&format!(
+                "{region}: fleet {}: instance {} ({})\n",
+                host.fleet,
+                host.id,
+                host.phase.word()
+            ));
         }
         for elastic in &found.elastic {
-            text.push_str(&format!("{region}: fleet {}: Elastic IP {}\n", elastic.fleet, elastic.address));
+            text.push_str(&format!(
+                "{region}: fleet {}: Elastic IP {}\n",
+                elastic.fleet, elastic.address
+            ));
         }
         for group in &found.groups {
-            text.push_str(&format!("{region}: fleet {}: security group {} {}\n", group.fleet, group.id, group.name));
+            text.push_str(&format!(
+                "{region}: fleet {}: security group {} {}\n",
+                group.fleet, group.id, group.name
+            ));
         }
         all.push((region.clone(), found));
     }
@@ -146,12 +159,23 @@ async fn one_region(scope: &Scope, meant: &Meant, region: &str) -> Result<Ended,
 }
 
 /// Waits for what may still come of calls whose answer was never noted.
-async fn settle_calls(at: &crate::fleet::ec2::Regional, meant: &Meant, noted: &Noted, region: &str) -> Result<(), Ec2Error> {
+async fn settle_calls(
+    at: &crate::fleet::ec2::Regional,
+    meant: &Meant,
+    noted: &Noted,
+    region: &str,
+) -> Result<(), Ec2Error> {
     let Some(ledger) = &noted.ledger else { return Ok(()) };
-    let open: Vec<_> = ledger.unanswered().filter(|(at, _)| *at == region).map(|(_, launch)| launch.clone()).collect();
+    let open: Vec<_> = ledger
+        .unanswered()
+        .filter(|(at, _)| *at == region)
+        .map(|(_, launch)| launch.clone())
+        .collect();
     await_launches(at, &open).await?;
     let held = ledger.regions.get(region);
-    let group = held.and_then(|held| held.group.as_ref()).is_some_and(|group| group.ours && group.id.is_none());
+    let group = held
+        .and_then(|held| held.group.as_ref())
+        .is_some_and(|group| group.ours && group.id.is_none());
     let written = std::fs::metadata(noted.folder.ledger()).and_then(|file| file.modified());
     while group && written.as_ref().is_ok_and(|at| age(*at) < LATE) {
         let found = raze::look(at, meant).await?;
@@ -198,7 +222,12 @@ fn strike_region(ledger: &mut Ledger, ended: &Ended) {
     held.launches.clear();
     held.hosts.retain(|host| is_left(&host.id));
     held.elastic.retain(|elastic| is_left(&elastic.id));
-    if !held.group.as_ref().and_then(|group| group.id.as_deref()).is_some_and(is_left) {
+    if !held
+        .group
+        .as_ref()
+        .and_then(|group| group.id.as_deref())
+        .is_some_and(is_left)
+    {
         held.group = None;
     }
     if held.hosts.is_empty() && held.elastic.is_empty() && held.group.is_none() {
@@ -207,7 +236,10 @@ fn strike_region(ledger: &mut Ledger, ended: &Ended) {
 }
 
 fn remove(noted: &Noted) -> Result<(), Error> {
-    noted.folder.remove().map_err(|error| Error::Unexpected(Box::new(error)))
+    noted
+        .folder
+        .remove()
+        .map_err(|error| Error::Unexpected(Box::new(error)))
 }
 
 /// Says what was removed, what is left, and what is others'.
@@ -219,7 +251,10 @@ async fn tell(
     troubles: Vec<(String, Ec2Error)>,
 ) -> Result<Exit, Error> {
     let hosts: usize = regions.iter().map(|ended| ended.found.hosts.len()).sum();
-    let others: usize = regions.iter().map(|ended| ended.found.groups.len() + ended.found.elastic.len()).sum();
+    let others: usize = regions
+        .iter()
+        .map(|ended| ended.found.groups.len() + ended.found.elastic.len())
+        .sum();
     let left: Vec<Remaining> = regions.iter().flat_map(|ended| ended.left.clone()).collect();
     let looked: Vec<&str> = regions.iter().map(|ended| ended.region.as_str()).collect();
     let mut text = match (hosts + others, left.is_empty()) {
@@ -235,7 +270,10 @@ async fn tell(
         text.push_str(" (--all-regions looks everywhere)");
     }
     text.push('\n');
-    let found: Vec<_> = regions.iter().map(|ended| (ended.region.clone(), ended.found.clone())).collect();
+    let found: Vec<_> = regions
+        .iter()
+        .map(|ended| (ended.region.clone(), ended.found.clone()))
+        .collect();
     let strangers = status::others(&found);
     text.push_str(&strangers);
     let mut exits = vec![if left.is_empty() { Exit::Ok } else { Exit::LeftBehind }];
@@ -274,5 +312,9 @@ async fn newcomers(scope: &Scope, found: &[(String, Found)], text: &mut String) 
 }
 
 fn named_in(scope: &Scope, region: &str) -> bool {
-    scope.noted.iter().filter_map(|noted| noted.ledger.as_ref()).any(|ledger| ledger.regions.contains_key(region))
+    scope
+        .noted
+        .iter()
+        .filter_map(|noted| noted.ledger.as_ref())
+        .any(|ledger| ledger.regions.contains_key(region))
 }

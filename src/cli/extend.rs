@@ -2,8 +2,8 @@
 
 use super::attack::run_id;
 use super::fleet_access::{rows, transport};
-use super::scope::{ScopeArgs, noted, scope};
 use super::fleet_name;
+use super::scope::{ScopeArgs, noted, scope};
 use super::up::ttl;
 use crate::error::{Error, Exit};
 use crate::fleet::ec2::UNTIL_TAG;
@@ -47,7 +47,11 @@ pub async fn extend(args: &ExtendArgs) -> Result<Exit, Error> {
     if !folder.0.exists() {
         return Err(unknown());
     }
-    let _work = lock(&folder.work_lock(), Hold::Alone, &format!("another command works on fleet {name}"))?;
+    let _work = lock(
+        &folder.work_lock(),
+        Hold::Alone,
+        &format!("another command works on fleet {name}"),
+    )?;
     let mut ledger = Ledger::read(&folder)?.ok_or_else(unknown)?;
     let scope_args = ScopeArgs {
         fleet: Some(name.clone()),

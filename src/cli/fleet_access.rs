@@ -12,14 +12,19 @@ use std::path::PathBuf;
 /// SSH to a fleet's hosts: its login key, and the host keys that swarm has on file alone.
 pub async fn transport(ledger: &Ledger, folder: &FleetFolder, config: Option<PathBuf>) -> Result<Transport, Error> {
     let throwaway = folder.login_key();
-    let identity = ledger.identity.clone().or_else(|| throwaway.exists().then_some(throwaway));
+    let identity = ledger
+        .identity
+        .clone()
+        .or_else(|| throwaway.exists().then_some(throwaway));
     let options = SshOptions {
         identities: identity.into_iter().collect(),
         config,
         pinned: Some(folder.known_hosts()),
         ..SshOptions::default()
     };
-    let ssh = Ssh::new(&options).await.map_err(|error| Error::Transport(Box::new(error)))?;
+    let ssh = Ssh::new(&options)
+        .await
+        .map_err(|error| Error::Transport(Box::new(error)))?;
     Ok(Transport::Ssh(ssh))
 }
 
@@ -29,7 +34,8 @@ pub fn rows(ledger: &Ledger) -> Vec<HostRow> {
     for row in &mut rows {
         let held = ledger.regions.get(&row.region);
         row.elastic = held.map_or(0, |held| {
-            let own = |elastic: &&crate::fleet::ledger::Elastic| elastic.of.as_ref().is_some_and(|(id, _)| *id == row.id);
+            let own =
+                |elastic: &&crate::fleet::ledger::Elastic| elastic.of.as_ref().is_some_and(|(id, _)| *id == row.id);
             held.elastic.iter().filter(own).count()
         });
     }

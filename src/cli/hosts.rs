@@ -52,7 +52,10 @@ impl HostArgs {
             ("-F", self.ssh_config.is_some()),
             ("--accept-new-host-keys", self.accept_new_host_keys),
         ];
-        if let (Some((flag, _)), false) = (needless.iter().find(|(_, given)| *given), self.names_any() || fleet.is_some()) {
+        if let (Some((flag, _)), false) = (
+            needless.iter().find(|(_, given)| *given),
+            self.names_any() || fleet.is_some(),
+        ) {
             return Err(Usage(format!(
                 "{flag}: no host is reached over ssh; add --hosts or --host-file"
             )));

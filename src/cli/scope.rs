@@ -84,7 +84,10 @@ pub async fn scope(state: State, noted: Vec<Noted>, args: &ScopeArgs) -> Result<
         return Err(Usage(format!("--region {wrong}: no region: write one as eu-west-1")).into());
     }
     let ledgers = || noted.iter().filter_map(|noted| noted.ledger.as_ref());
-    let profile = args.profile.clone().or_else(|| ledgers().find_map(|ledger| ledger.profile.clone()));
+    let profile = args
+        .profile
+        .clone()
+        .or_else(|| ledgers().find_map(|ledger| ledger.profile.clone()));
     let aws = Aws::connect(profile.as_deref()).await?;
     let mut regions: BTreeSet<String> = args.region.iter().cloned().collect();
     if regions.is_empty() {
@@ -96,7 +99,12 @@ pub async fn scope(state: State, noted: Vec<Noted>, args: &ScopeArgs) -> Result<
     };
     if args.all_regions {
         let listed = aws.region(first).regions().await?;
-        regions.extend(listed.into_iter().filter(|region| region.enabled).map(|region| region.name));
+        regions.extend(
+            listed
+                .into_iter()
+                .filter(|region| region.enabled)
+                .map(|region| region.name),
+        );
     }
     Ok(Scope {
         state,

@@ -63,10 +63,23 @@ pub async fn status(args: &StatusArgs) -> Result<Exit, Error> {
 
 /// Fleets that the ledger or EC2 knows.
 fn names(scope: &Scope, found: &[(String, Found)]) -> Vec<String> {
-    let noted = scope.noted.iter().filter(|noted| noted.ledger.is_some()).map(|noted| noted.name.clone());
-    let hosts = found.iter().flat_map(|(_, found)| &found.hosts).map(|host| host.fleet.clone());
-    let groups = found.iter().flat_map(|(_, found)| &found.groups).map(|group| group.fleet.clone());
-    let elastic = found.iter().flat_map(|(_, found)| &found.elastic).map(|elastic| elastic.fleet.clone());
+    let noted = scope
+        .noted
+        .iter()
+        .filter(|noted| noted.ledger.is_some())
+        .map(|noted| noted.name.clone());
+    let hosts = found
+        .iter()
+        .flat_map(|(_, found)| &found.hosts)
+        .map(|host| host.fleet.clone());
+    let groups = found
+        .iter()
+        .flat_map(|(_, found)| &found.groups)
+        .map(|group| group.fleet.clone());
+    let elastic = found
+        .iter()
+        .flat_map(|(_, found)| &found.elastic)
+        .map(|elastic| elastic.fleet.clone());
     let mut names: Vec<String> = noted.chain(hosts).chain(groups).chain(elastic).collect();
     names.sort();
     names.dedup();
@@ -74,12 +87,27 @@ fn names(scope: &Scope, found: &[(String, Found)]) -> Vec<String> {
 }
 
 async fn fleet(name: &str, scope: &Scope, found: &[(String, Found)], args: &StatusArgs) -> Result<String, Error> {
-    let of = |found: &Found| -> Vec<Instance> { found.hosts.iter().filter(|host| host.fleet == name).cloned().collect() };
-    let hosts: Vec<(String, Vec<Instance>)> = found.iter().map(|(region, found)| (region.clone(), of(found))).collect();
-    let noted = scope.noted.iter().find(|noted| noted.name == name && noted.ledger.is_some());
-    let owner = hosts.iter().flat_map(|(_, hosts)| hosts).map(|host| host.owner.clone()).next();
+    let of =
+        |found: &Found| -> Vec<Instance> { found.hosts.iter().filter(|host| host.fleet == name).cloned().collect() };
+    let hosts: Vec<(String, Vec<Instance>)> = found
+        .iter()
+        .map(|(region, found)| (region.clone(), of(found)))
+        .collect();
+    let noted = scope
+        .noted
+        .iter()
+        .find(|noted| noted.name == name && noted.ledger.is_some());
+    let owner = hosts
+        .iter()
+        .flat_map(|(_, hosts)| hosts)
+        .map(|host| host.owner.clone())
+        .next();
     let ledger = noted.and_then(|noted| noted.ledger.clone());
-    let before: Vec<String> = ledger.iter().flat_map(|ledger| ledger.hosts()).map(|(_, host)| host.id.clone()).collect();
+    let before: Vec<String> = ledger
+        .iter()
+        .flat_map(|ledger| ledger.hosts())
+        .map(|(_, host)| host.id.clone())
+        .collect();
     let mut ledger = ledger.unwrap_or_else(|| Ledger::new(name, owner.as_deref().unwrap_or_default(), "ec2-user"));
     for (region, hosts) in &hosts {
         reconcile(&mut ledger, region, hosts);
@@ -93,7 +121,9 @@ async fn fleet(name: &str, scope: &Scope, found: &[(String, Found)], args: &Stat
         text.push_str(&format!("{gone}: in the ledger, and EC2 no longer has it\n"));
     }
     if rows.is_empty() {
-        text.push_str(&format!("nothing of it runs: `swarm down --fleet {name}` clears what is left of it\n"));
+        text.push_str(&format!(
+            "nothing of it runs: `swarm down --fleet {name}` clears what is left of it\n"
+        ));
     } else if noted.is_none() {
         text.push_str("its key is not on this machine: it can be ended from here, not used\n");
     }
@@ -105,7 +135,10 @@ fn table_rows(ledger: &Ledger, hosts: &[(String, Vec<Instance>)]) -> Vec<HostRow
     let mut by_id: BTreeMap<String, HostRow> = rows(ledger).into_iter().map(|row| (row.id.clone(), row)).collect();
     let now = jiff::Timestamp::now();
     let mut table = Vec::new();
-    for (region, instance) in hosts.iter().flat_map(|(region, hosts)| hosts.iter().map(move |host| (region, host))) {
+    for (region, instance) in hosts
+        .iter()
+        .flat_map(|(region, hosts)| hosts.iter().map(move |host| (region, host)))
+    {
         let known = by_id.remove(&instance.id);
         let ready = known.as_ref().is_some_and(|row| row.state == "ready");
         table.push(HostRow {
@@ -142,7 +175,11 @@ async fn ask(rows: &mut [HostRow], ledger: &Ledger, noted: &Noted, args: &Status
         let host = Host {
             name: row.id.clone(),
             user: Some(ledger.login.clone()),
-            address: row.address.or_else(|| row.private.first().copied()).map(|a| a.to_string()).unwrap_or_default(),
+            address: row
+                .address
+                .or_else(|| row.private.first().copied())
+                .map(|a| a.to_string())
+                .unwrap_or_default(),
             port: None,
             weight: 1,
             group: None,

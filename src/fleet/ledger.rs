@@ -309,7 +309,11 @@ fn joined(addresses: &[IpAddr]) -> String {
 pub fn known_keys(known_hosts: &Path, address: IpAddr) -> Result<Vec<String>, StateError> {
     let own = format!("{address} ");
     let text = read_known(known_hosts)?;
-    Ok(text.lines().filter_map(|line| line.strip_prefix(&own)).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .filter_map(|line| line.strip_prefix(&own))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Puts a host's keys into known_hosts in the place of what was there for it; several keys are all accepted.
@@ -389,7 +393,10 @@ mod tests {
     #[test]
     fn hosts_of_several_regions_are_grouped_and_bring_their_sources() {
         let mut ledger = Ledger::new("f", "o", "root");
-        ledger.region("us-east-1").hosts.push(host("i-1", &["10.0.0.1", "10.0.0.2"]));
+        ledger
+            .region("us-east-1")
+            .hosts
+            .push(host("i-1", &["10.0.0.1", "10.0.0.2"]));
         let one = ledger.ready_hosts();
         assert_eq!(one[0].group, None);
         assert_eq!(one[0].sources.as_deref(), Some("10.0.0.1,10.0.0.2"));

@@ -119,7 +119,11 @@ impl Raising {
             // hosts without a group of ours: they were launched with the user's
             (None, None) => return Ok(String::new()),
         };
-        let open_to = site.group.as_ref().map(|found| found.open_to.clone()).unwrap_or_default();
+        let open_to = site
+            .group
+            .as_ref()
+            .map(|found| found.open_to.clone())
+            .unwrap_or_default();
         if !open_to.contains(&self.ssh_from) {
             site.at.change_group(&id, Rule::Open, self.ssh_from).await?;
         }
@@ -130,7 +134,12 @@ impl Raising {
     }
 
     /// Launches what is lacking, zone after zone. Gives how many, and what was said where a zone had no room.
-    pub async fn launch(&mut self, site: &Site, supply: &Supply, group: &str) -> Result<(u32, Vec<String>), RaiseError> {
+    pub async fn launch(
+        &mut self,
+        site: &Site,
+        supply: &Supply,
+        group: &str,
+    ) -> Result<(u32, Vec<String>), RaiseError> {
         let (mut got, mut said) = (0, Vec::new());
         for place in &supply.places {
             let missing = site.missing() - got;
@@ -139,7 +148,12 @@ impl Raising {
             }
             let now = Timestamp::now();
             let until = now + SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::from_hours(2));
-            let number = self.ledger.regions.values().map(|region| region.launches.len()).sum::<usize>();
+            let number = self
+                .ledger
+                .regions
+                .values()
+                .map(|region| region.launches.len())
+                .sum::<usize>();
             let launch = Launch {
                 token: format!("{}-{number}", self.run),
                 count: missing,
@@ -242,7 +256,13 @@ impl Raising {
             let Some(interface) = instance.interface.as_ref().filter(|_| known) else {
                 continue;
             };
-            let wanting: Vec<IpAddr> = instance.private.iter().skip(1).take(self.recipe.elastic as usize).copied().collect();
+            let wanting: Vec<IpAddr> = instance
+                .private
+                .iter()
+                .skip(1)
+                .take(self.recipe.elastic as usize)
+                .copied()
+                .collect();
             for private in wanting {
                 let of = Some((instance.id.clone(), private));
                 let region = self.ledger.region(&site.at.name);

@@ -1,6 +1,6 @@
 //! The end of fleets in one region, from tags alone: look, remove, look again. Never here: the ledger's file, printing.
 
-use super::ec2::{ElasticAddress, Ec2Error, FoundGroup, Instance, Left, Phase, Regional};
+use super::ec2::{Ec2Error, ElasticAddress, FoundGroup, Instance, Left, Phase, Regional};
 use super::ledger::Launch;
 use super::owner::Whose;
 use jiff::{SignedDuration, Timestamp};
@@ -110,7 +110,9 @@ pub async fn await_launches(at: &Regional, launches: &[Launch]) -> Result<(), Ec
     loop {
         let instances = at.instances().await?;
         let is_open = |launch: &&Launch| {
-            let listed = instances.iter().any(|i| i.token.as_deref() == Some(launch.token.as_str()));
+            let listed = instances
+                .iter()
+                .any(|i| i.token.as_deref() == Some(launch.token.as_str()));
             !listed && Timestamp::now().duration_since(launch.at) < LATE
         };
         if !launches.iter().any(|launch| is_open(&launch)) {
@@ -181,7 +183,11 @@ async fn end_hosts(
         left = at.instances().await?;
         left.retain(|host| host.phase.exists() && meant.is(&host.fleet, &host.owner, &host.run));
         // those that EC2 refuses to end are not waited for
-        if !left.is_empty() && left.iter().all(|host| troubles.contains_key(&host.id) && host.phase != Phase::Ending) {
+        if !left.is_empty()
+            && left
+                .iter()
+                .all(|host| troubles.contains_key(&host.id) && host.phase != Phase::Ending)
+        {
             return Ok(());
         }
     }
@@ -191,11 +197,7 @@ async fn end_hosts(
     Ok(())
 }
 
-async fn verify(
-    at: &Regional,
-    meant: &Meant,
-    troubles: &BTreeMap<String, String>,
-) -> Result<Vec<Remaining>, Ec2Error> {
+async fn verify(at: &Regional, meant: &Meant, troubles: &BTreeMap<String, String>) -> Result<Vec<Remaining>, Ec2Error> {
     let began = Instant::now();
     loop {
         let (found, tagged) = (look(at, meant).await?, at.tagged().await?);
@@ -218,7 +220,10 @@ async fn verify(
                 region: at.name.clone(),
                 kind: kind.to_owned(),
                 id: id.to_owned(),
-                why: troubles.get(id).cloned().unwrap_or_else(|| "it is still there".to_owned()),
+                why: troubles
+                    .get(id)
+                    .cloned()
+                    .unwrap_or_else(|| "it is still there".to_owned()),
             })
             .collect());
     }

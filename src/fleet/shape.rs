@@ -16,7 +16,11 @@ pub fn spread(total: Option<u32>, regions: &[(String, Option<u32>)]) -> Result<B
         }
     }
     let fixed: u32 = regions.iter().filter_map(|(_, own)| *own).sum();
-    let open: Vec<&String> = regions.iter().filter(|(_, own)| own.is_none()).map(|(name, _)| name).collect();
+    let open: Vec<&String> = regions
+        .iter()
+        .filter(|(_, own)| own.is_none())
+        .map(|(name, _)| name)
+        .collect();
     let Some(total) = total else {
         return match open.first() {
             None => Ok(shares),
@@ -66,12 +70,14 @@ pub fn tags(fleet: &str, run: &str, owner: &Owner, more: &[(String, String)]) ->
 pub fn user_tags(typed: &[String]) -> Result<Vec<(String, String)>, String> {
     let mut tags: Vec<(String, String)> = Vec::new();
     for text in typed {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| format!("--tag {text}: write K=V"))?;
-        let reserved = ["aws:", "swarm:"].iter().find(|start| key.to_ascii_lowercase().starts_with(**start));
+        let (key, value) = text.split_once('=').ok_or_else(|| format!("--tag {text}: write K=V"))?;
+        let reserved = ["aws:", "swarm:"]
+            .iter()
+            .find(|start| key.to_ascii_lowercase().starts_with(**start));
         if let Some(start) = reserved {
-            return Err(format!("--tag {text}: tags that begin with {start} are not yours to set"));
+            return Err(format!(
+                "--tag {text}: tags that begin with {start} are not yours to set"
+            ));
         }
         if key.is_empty() || key.chars().count() > 127 || value.chars().count() > 256 {
             return Err(format!(
@@ -102,9 +108,18 @@ mod tests {
     fn hosts_are_spread_over_regions() {
         let of = |pairs: &[(&str, u32)]| Ok(pairs.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect());
         assert_eq!(spread_of(Some(8), &[("b", None)]), of(&[("b", 8)]));
-        assert_eq!(spread_of(Some(8), &[("b", None), ("a", None), ("c", None)]), of(&[("a", 3), ("b", 3), ("c", 2)]));
-        assert_eq!(spread_of(None, &[("a", Some(6)), ("b", Some(3))]), of(&[("a", 6), ("b", 3)]));
-        assert_eq!(spread_of(Some(9), &[("a", Some(6)), ("b", None)]), of(&[("a", 6), ("b", 3)]));
+        assert_eq!(
+            spread_of(Some(8), &[("b", None), ("a", None), ("c", None)]),
+            of(&[("a", 3), ("b", 3), ("c", 2)])
+        );
+        assert_eq!(
+            spread_of(None, &[("a", Some(6)), ("b", Some(3))]),
+            of(&[("a", 6), ("b", 3)])
+        );
+        assert_eq!(
+            spread_of(Some(9), &[("a", Some(6)), ("b", None)]),
+            of(&[("a", 6), ("b", 3)])
+        );
         for (total, regions, says) in [
             (None, &[("a", None)][..], "-s N"),
             (Some(8), &[("a", Some(6)), ("b", Some(3))], "add up to 9"),

@@ -39,7 +39,8 @@ impl HostRow {
     /// USD per hour with its public addresses; the disk is not in it.
     fn all_hourly(&self) -> Option<f64> {
         let addresses = usize::from(self.address.is_some()) + self.elastic;
-        self.hourly.map(|usd| usd + addresses as f64 * price::PUBLIC_ADDRESS_HOURLY)
+        self.hourly
+            .map(|usd| usd + addresses as f64 * price::PUBLIC_ADDRESS_HOURLY)
     }
 }
 
@@ -81,7 +82,9 @@ pub fn status(fleet: &str, owner: &str, rows: &[HostRow]) -> String {
                 row.state.clone(),
                 span(row.age_s),
                 row.left_s.map_or("not known".to_owned(), span),
-                row.all_hourly().map_or("not known".to_owned(), |usd| format!("{:.4}", usd * row.age_s.max(0) as f64 / 3600.0)),
+                row.all_hourly().map_or("not known".to_owned(), |usd| {
+                    format!("{:.4}", usd * row.age_s.max(0) as f64 / 3600.0)
+                }),
                 match &row.agent {
                     Some(Ok(has)) => has.clone(),
                     Some(Err(_)) => "not reachable".to_owned(),
@@ -90,7 +93,17 @@ pub fn status(fleet: &str, owner: &str, rows: &[HostRow]) -> String {
             ]
         })
         .collect();
-    let head = ["host", "instance", "zone", "type", "state", "age", "ends in", "USD so far", "agent"];
+    let head = [
+        "host",
+        "instance",
+        "zone",
+        "type",
+        "state",
+        "age",
+        "ends in",
+        "USD so far",
+        "agent",
+    ];
     let mut text = format!(
         "fleet {fleet}: {}, owner {owner}\n\n{}\n{}\n",
         count(rows.len()),
@@ -128,7 +141,11 @@ fn private(row: &HostRow) -> String {
 }
 
 fn count(n: usize) -> String {
-    if n == 1 { "1 host".to_owned() } else { format!("{n} hosts") }
+    if n == 1 {
+        "1 host".to_owned()
+    } else {
+        format!("{n} hosts")
+    }
 }
 
 /// `2h5m`, `59m`, `40s`; what is over is `over`.
@@ -145,7 +162,8 @@ pub fn span(seconds: i64) -> String {
 /// What could not be removed, on one line each.
 #[cfg(feature = "aws")]
 pub fn remaining(left: &[crate::fleet::raze::Remaining]) -> String {
-    let line = |left: &crate::fleet::raze::Remaining| format!("{} {} in {} ({})", left.kind, left.id, left.region, left.why);
+    let line =
+        |left: &crate::fleet::raze::Remaining| format!("{} {} in {} ({})", left.kind, left.id, left.region, left.why);
     left.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
@@ -191,7 +209,10 @@ mod tests {
             assert!(text.contains(part), "{part} is missing:\n{text}");
         }
         let text = ready("default", &[host("i-1")]);
-        assert!(text.contains("fleet default: 1 host\n") && text.contains("0.0166 USD an hour"), "{text}");
+        assert!(
+            text.contains("fleet default: 1 host\n") && text.contains("0.0166 USD an hour"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -199,7 +220,10 @@ mod tests {
         let mut row = host("i-1");
         (row.hourly, row.left_s, row.agent) = (None, None, None);
         let text = status("f", "o", &[row]);
-        assert!(text.contains("not known") && text.contains("not asked") && !text.contains("USD an hour"), "{text}");
+        assert!(
+            text.contains("not known") && text.contains("not asked") && !text.contains("USD an hour"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@
 
 pub mod clean;
 pub mod figures;
-pub mod fleet;
 pub mod files;
+pub mod fleet;
 pub mod json;
 pub mod live;
 mod load;

@@ -85,13 +85,7 @@ fn the_user_data_is_what_cloud_init_expects() {
         assert!(said.contains("Valid"), "{said}");
         let read = folder.path().join("read");
         fs::create_dir_all(&read).unwrap();
-        done(
-            python()
-                .args(["-c", READ])
-                .args([&file, &read])
-                .output()
-                .unwrap(),
-        );
+        done(python().args(["-c", READ]).args([&file, &read]).output().unwrap());
         let is = |name: &str| fs::read_to_string(read.join(name)).unwrap();
         assert!(is("host") == keys.host, "the private key is not the one that was given");
         assert_eq!(is("host.pub"), keys.host_public.trim());
@@ -130,13 +124,7 @@ fn the_script_of_bootcmd_writes_the_timer_down_and_starts_it() {
     }
     let read = folder.path().join("read");
     fs::create_dir(&read).unwrap();
-    done(
-        python()
-            .args(["-c", READ])
-            .args([&file, &read])
-            .output()
-            .unwrap(),
-    );
+    done(python().args(["-c", READ]).args([&file, &read]).output().unwrap());
     for boot in 1..=2 {
         done(
             Command::new("/bin/sh")

@@ -49,7 +49,9 @@ pub fn known() -> Vec<String> {
     let has_hosts = |name: &String| {
         let folder = state.fleet(name).map(FleetFolder);
         // one that cannot be read is told by name when it is used
-        folder.is_ok_and(|folder| Ledger::read(&folder).map_or(true, |ledger| ledger.is_some_and(|l| l.hosts().next().is_some())))
+        folder.is_ok_and(|folder| {
+            Ledger::read(&folder).map_or(true, |ledger| ledger.is_some_and(|l| l.hosts().next().is_some()))
+        })
     };
     names.into_iter().filter(has_hosts).collect()
 }
@@ -66,7 +68,11 @@ pub async fn join(command: &mut AttackCommand, name: &str) -> Result<Joined, Err
     let asked = ledger.hosts().count();
     let mut used = None;
     if command.mode != Mode::DryRun {
-        used = Some(lock(&folder.use_lock(), Hold::Shared, &format!("fleet {name} is being taken down"))?);
+        used = Some(lock(
+            &folder.use_lock(),
+            Hold::Shared,
+            &format!("fleet {name} is being taken down"),
+        )?);
         reconciled(&mut ledger, name).await?;
     }
     let mut hosts = ledger.ready_hosts();
@@ -93,7 +99,9 @@ async fn reconciled(ledger: &mut Ledger, name: &str) -> Result<(), Error> {
     use crate::fleet::raise::reconcile;
     let aws = Aws::connect(ledger.profile.as_deref()).await?;
     let regions: Vec<String> = ledger.regions.keys().cloned().collect();
-    let looks = regions.iter().map(|region| async { aws.region(region).instances().await });
+    let looks = regions
+        .iter()
+        .map(|region| async { aws.region(region).instances().await });
     let listed = futures_util::future::try_join_all(looks).await?;
     for (region, instances) in regions.iter().zip(&listed) {
         reconcile(ledger, region, instances);
@@ -116,7 +124,10 @@ async fn reconciled(_ledger: &mut Ledger, name: &str) -> Result<(), Error> {
 
 /// Some hosts are gone or not ready.
 fn short(command: &mut AttackCommand, name: &str, there: usize, asked: usize) -> Result<(), Error> {
-    let lacking = format!("{} of {asked} hosts of fleet {name} are gone or not ready", asked - there);
+    let lacking = format!(
+        "{} of {asked} hosts of fleet {name} are gone or not ready",
+        asked - there
+    );
     if there == 0 || there < command.plan.min_hosts.of(asked) {
         return Err(Error::NoLoad(format!(
             "{lacking}: `swarm up -s {asked} --fleet {name}` brings them back; --min-hosts {} goes on without them",
@@ -137,9 +148,14 @@ impl Joined {
     pub fn from(&self) -> String {
         let addresses = self.ledger.hosts().filter(|(_, host)| host.ready);
         let addresses: usize = addresses.map(|(_, host)| host.private.len().max(1)).sum();
-        let held = self.ledger.regions.iter().filter(|(_, region)| !region.hosts.is_empty());
+        let held = self
+            .ledger
+            .regions
+            .iter()
+            .filter(|(_, region)| !region.hosts.is_empty());
         let regions: Vec<&str> = held.map(|(name, _)| name.as_str()).collect();
-        let plural = |n: usize, one: &str, more: &str| format!("{} {}", comma(n as u64), if n == 1 { one } else { more });
+        let plural =
+            |n: usize, one: &str, more: &str| format!("{} {}", comma(n as u64), if n == 1 { one } else { more });
         format!(
             "fleet {}: {}, {}, {}",
             self.ledger.fleet,
@@ -151,11 +167,14 @@ impl Joined {
 
     /// `fleet has 2h41m left`
     pub fn ends(&self) -> Option<String> {
-        self.left_s().map(|left| format!("fleet has {} left", show::fleet::span(left)))
+        self.left_s()
+            .map(|left| format!("fleet has {} left", show::fleet::span(left)))
     }
 
     fn left_s(&self) -> Option<i64> {
-        self.ledger.ends().map(|ends| ends.duration_since(Timestamp::now()).as_secs())
+        self.ledger
+            .ends()
+            .map(|ends| ends.duration_since(Timestamp::now()).as_secs())
     }
 
     /// A run that its hosts would not live to see the end of is refused.

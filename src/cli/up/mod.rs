@@ -9,9 +9,9 @@ pub mod steps;
 
 use self::args::UpArgs;
 use super::{Usage, units};
+use crate::fleet::ec2::Wish;
 use crate::fleet::shape;
 use crate::fleet::survey::Recipe;
-use crate::fleet::ec2::Wish;
 use crate::plan::MinHosts;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -87,19 +87,27 @@ pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
         return Err(Usage("say how many hosts: swarm up -s 8".into()));
     }
     if args.subnet.is_some() && (regions.len() > 1 || !args.zone.is_empty()) {
-        return Err(Usage("--subnet is one place: leave --zone and a second --region out".into()));
+        return Err(Usage(
+            "--subnet is one place: leave --zone and a second --region out".into(),
+        ));
     }
     if args.security_group.is_some() && regions.len() > 1 {
-        return Err(Usage("--security-group belongs to one region: leave the second --region out".into()));
+        return Err(Usage(
+            "--security-group belongs to one region: leave the second --region out".into(),
+        ));
     }
     if args.security_group.is_some() && args.ssh_from.is_some() {
-        return Err(Usage("--ssh-from: your own --security-group is not changed: open port 22 in it yourself".into()));
+        return Err(Usage(
+            "--ssh-from: your own --security-group is not changed: open port 22 in it yourself".into(),
+        ));
     }
     if args.dry_run && args.no_wait {
         return Err(Usage("--dry-run and --no-wait: give one of them".into()));
     }
     if args.identity.is_some() && args.key.is_none() {
-        return Err(Usage("-i: hosts get a throwaway key; with a key pair of yours say --key NAME too".into()));
+        return Err(Usage(
+            "-i: hosts get a throwaway key; with a key pair of yours say --key NAME too".into(),
+        ));
     }
     let max_price = read("--max-price", &args.max_price, |text| {
         units::decimal(text.trim_start_matches('$'))
@@ -148,10 +156,12 @@ pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
 
 /// Reads `--ttl`; two hours unless said.
 pub fn ttl(typed: &Option<String>) -> Result<Duration, Usage> {
-    let read = read("--ttl", typed, |text| match units::duration_above_zero(text)? / units::SECOND {
-        0 => Err("at least a second".to_owned()),
-        s if s > LONGEST_TTL => Err(format!("at most {} days", LONGEST_TTL / 86_400)),
-        s => Ok(s),
+    let read = read("--ttl", typed, |text| {
+        match units::duration_above_zero(text)? / units::SECOND {
+            0 => Err("at least a second".to_owned()),
+            s if s > LONGEST_TTL => Err(format!("at most {} days", LONGEST_TTL / 86_400)),
+            s => Ok(s),
+        }
     })?;
     Ok(Duration::from_secs(read.unwrap_or(7_200)))
 }
@@ -177,7 +187,9 @@ fn region(typed: &str) -> Result<(String, Option<u32>), Usage> {
 
 /// Whether a word has a region's form.
 pub fn is_region(name: &str) -> bool {
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let plain = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     plain && (5..=32).contains(&name.len()) && name.contains('-') && name.ends_with(|c: char| c.is_ascii_digit())
 }
 
@@ -217,7 +229,10 @@ mod tests {
     #[test]
     fn defaults() {
         let up = typed(|_| {}).unwrap();
-        assert_eq!((up.fleet.as_str(), up.login.as_str(), up.size), ("default", "ec2-user", Some(8)));
+        assert_eq!(
+            (up.fleet.as_str(), up.login.as_str(), up.size),
+            ("default", "ec2-user", Some(8))
+        );
         assert_eq!((up.ttl.as_secs(), up.recipe.sources, up.recipe.elastic), (7200, 1, 0));
         assert_eq!(up.mode, Mode::Ready);
     }
@@ -236,7 +251,8 @@ mod tests {
 
     #[test]
     fn an_address_is_a_network_of_one() {
-        let from = |text: &str| typed(|args| args.ssh_from = Some(text.to_owned())).map(|up| up.ssh_from.unwrap().to_string());
+        let from =
+            |text: &str| typed(|args| args.ssh_from = Some(text.to_owned())).map(|up| up.ssh_from.unwrap().to_string());
         assert_eq!(from("203.0.113.7").unwrap(), "203.0.113.7/32");
         assert_eq!(from("203.0.113.7/24").unwrap(), "203.0.113.0/24");
         assert!(from("here").unwrap_err().contains("203.0.113.0/24"));

@@ -24,7 +24,11 @@ pub fn preview(command: &UpCommand, sites: &[Site], setting: &Setting<'_>) -> St
     for site in sites {
         let at = &site.at.name;
         match &site.supply {
-            None => lines.push(format!("{at}: {} of {} hosts are there: nothing to launch", site.alive.len(), site.wanted)),
+            None => lines.push(format!(
+                "{at}: {} of {} hosts are there: nothing to launch",
+                site.alive.len(),
+                site.wanted
+            )),
             Some(supply) => lines.extend(launch(command, site, supply, setting)),
         }
     }
@@ -45,7 +49,11 @@ fn launch(command: &UpCommand, site: &Site, supply: &Supply, setting: &Setting<'
         0 => String::new(),
         n => format!(" ({n} of {} are there)", site.wanted),
     };
-    let how = if command.recipe.spot.is_some() { "spot" } else { "on demand" };
+    let how = if command.recipe.spot.is_some() {
+        "spot"
+    } else {
+        "on demand"
+    };
     let mut lines = vec![format!(
         "{at}: launch {} x {} {how}{there}",
         site.missing(),
@@ -53,7 +61,10 @@ fn launch(command: &UpCommand, site: &Site, supply: &Supply, setting: &Setting<'
     )];
     let zones: Vec<&str> = supply.places.iter().map(|place| place.zone.as_str()).collect();
     lines.push(format!("  zones    {}, in this order", zones.join(", ")));
-    lines.push(format!("  image    {} {} ({})", supply.image.id, supply.image.name, supply.image.arch));
+    lines.push(format!(
+        "  image    {} {} ({})",
+        supply.image.id, supply.image.name, supply.image.arch
+    ));
     let group = match (&command.recipe.group, &site.group) {
         (Some(own), _) => format!("{own}, yours, left as it is"),
         (None, Some(found)) => format!("{} {}, which is there", found.name, found.id),
@@ -76,7 +87,10 @@ fn launch(command: &UpCommand, site: &Site, supply: &Supply, setting: &Setting<'
     if command.recipe.elastic > 0 {
         addresses.push_str(&format!(", {} Elastic IP", command.recipe.elastic));
     }
-    lines.push(format!("  each has {addresses} address{}", if supply.secondary > 0 { "es" } else { "" }));
+    lines.push(format!(
+        "  each has {addresses} address{}",
+        if supply.secondary > 0 { "es" } else { "" }
+    ));
     for (key, value) in &command.tags {
         lines.push(format!("  tag      {key}={value}"));
     }

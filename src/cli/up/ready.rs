@@ -68,10 +68,17 @@ pub async fn until_ready(
             under_way.spawn(Errand::new(host, raising, reach, &files, deadline).run());
         }
         let ready = raising.ledger.hosts().filter(|(_, host)| host.ready).count();
-        if raising.ledger.hosts().all(|(_, host)| host.ready || failed.contains_key(&host.id)) {
+        if raising
+            .ledger
+            .hosts()
+            .all(|(_, host)| host.ready || failed.contains_key(&host.id))
+        {
             return Ok(failed);
         }
-        let looking = raising.ledger.hosts().any(|(_, host)| !host.ready && !begun.contains(&host.id));
+        let looking = raising
+            .ledger
+            .hosts()
+            .any(|(_, host)| !host.ready && !begun.contains(&host.id));
         tokio::select! {
             _ = signals.next() => return Err(NotReady::Interrupted),
             Some(ended) = under_way.join_next() => {
@@ -116,8 +123,14 @@ pub async fn until_ready(
 
 /// Hosts that have an address now and were not begun with.
 fn fresh(raising: &Raising, begun: &BTreeSet<String>) -> Vec<FleetHost> {
-    let waiting = raising.ledger.hosts().filter(|(_, host)| !host.ready && !begun.contains(&host.id));
-    waiting.filter(|(_, host)| host.address.is_some()).map(|(_, host)| host.clone()).collect()
+    let waiting = raising
+        .ledger
+        .hosts()
+        .filter(|(_, host)| !host.ready && !begun.contains(&host.id));
+    waiting
+        .filter(|(_, host)| host.address.is_some())
+        .map(|(_, host)| host.clone())
+        .collect()
 }
 
 /// One host's way from its address to its hello.
@@ -140,8 +153,17 @@ enum Trouble {
 }
 
 impl Errand {
-    fn new(host: FleetHost, raising: &Raising, reach: &Reach, files: &Arc<Mutex<FleetFolder>>, deadline: Instant) -> Self {
-        let address = host.ssh_address().map(|address| address.to_string()).unwrap_or_default();
+    fn new(
+        host: FleetHost,
+        raising: &Raising,
+        reach: &Reach,
+        files: &Arc<Mutex<FleetFolder>>,
+        deadline: Instant,
+    ) -> Self {
+        let address = host
+            .ssh_address()
+            .map(|address| address.to_string())
+            .unwrap_or_default();
         Self {
             ssh: Host {
                 name: host.id.clone(),
@@ -185,9 +207,14 @@ impl Errand {
     }
 
     async fn once(&self, number: u32) -> Result<(), Trouble> {
-        let address = self.host.ssh_address().ok_or_else(|| Trouble::Final("it has no address".to_owned()))?;
+        let address = self
+            .host
+            .ssh_address()
+            .ok_or_else(|| Trouble::Final("it has no address".to_owned()))?;
         let boot = self.host.boot_key.clone();
-        if number == 1 && let Some(boot) = &boot {
+        if number == 1
+            && let Some(boot) = &boot
+        {
             self.pin_first(address, boot)?;
         }
         let nonce = format!("{}{number}x{:x}", self.run, crate::clock::now_ns());
@@ -205,7 +232,15 @@ impl Errand {
             let keys: Vec<&str> = boot.as_deref().into_iter().chain([own]).collect();
             self.pin(address, &keys).map_err(std::io::Error::other)
         };
-        let settled = settle::settle(stream, &self.ssh.name, &nonce, &wants, both, settle::Deadlines::default()).await;
+        let settled = settle::settle(
+            stream,
+            &self.ssh.name,
+            &nonce,
+            &wants,
+            both,
+            settle::Deadlines::default(),
+        )
+        .await;
         let settled = settled.map_err(|error| match error {
             SettleError::Timer { .. } => Trouble::Final(error.to_string()),
             other => Trouble::Passing(other.to_string()),

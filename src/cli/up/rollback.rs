@@ -28,11 +28,21 @@ async fn one_region(raising: &mut Raising, site: &Site) -> Result<Vec<Remaining>
     let left = raze::remove(&site.at, &meant, found, &|line| show::say(&line)).await?;
     let is_left = |id: &str| left.iter().any(|left| left.id == id);
     let region = raising.ledger.region(&site.at.name);
-    region.hosts.retain(|host| !gone.contains(&host.id) || is_left(&host.id));
+    region
+        .hosts
+        .retain(|host| !gone.contains(&host.id) || is_left(&host.id));
     let run = format!("{}-", raising.run);
     region.launches.retain(|launch| !launch.token.starts_with(&run));
-    region.elastic.retain(|elastic| is_left(&elastic.id) || elastic.of.as_ref().is_some_and(|(id, _)| !gone.contains(id)));
-    if site.group.is_none() && !region.group.as_ref().and_then(|group| group.id.as_deref()).is_some_and(is_left) {
+    region
+        .elastic
+        .retain(|elastic| is_left(&elastic.id) || elastic.of.as_ref().is_some_and(|(id, _)| !gone.contains(id)));
+    if site.group.is_none()
+        && !region
+            .group
+            .as_ref()
+            .and_then(|group| group.id.as_deref())
+            .is_some_and(is_left)
+    {
         region.group = None;
     }
     raising.ledger.write(&raising.folder)?;
@@ -48,11 +58,19 @@ pub(super) async fn removed<'a>(
     let ids: Vec<String> = ids.cloned().collect();
     for site in sites {
         let region = raising.ledger.region(&site.at.name);
-        let here: Vec<String> = ids.iter().filter(|id| region.hosts.iter().any(|h| h.id == **id)).cloned().collect();
+        let here: Vec<String> = ids
+            .iter()
+            .filter(|id| region.hosts.iter().any(|h| h.id == **id))
+            .cloned()
+            .collect();
         if here.is_empty() {
             continue;
         }
-        show::say(&format!("{}: terminating what is not ready: {}", site.at.name, here.join(" ")));
+        show::say(&format!(
+            "{}: terminating what is not ready: {}",
+            site.at.name,
+            here.join(" ")
+        ));
         site.at.terminate(&here).await?;
         region.hosts.retain(|host| !here.contains(&host.id));
         raising.ledger.write(&raising.folder)?;

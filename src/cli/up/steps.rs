@@ -10,7 +10,7 @@ use crate::agent_binary::AgentBinaries;
 use crate::cli::fleet_access;
 use crate::cli::units::comma;
 use crate::error::{Error, Exit};
-use crate::fleet::ec2::{Aws, own_address};
+use crate::fleet::ec2::{Aws, Ec2Error, own_address};
 use crate::fleet::ledger::{FleetFolder, Ledger};
 use crate::fleet::owner::{Owner, Whose};
 use crate::fleet::raise::{RaiseError, Raising, reconcile};
@@ -171,7 +171,11 @@ async fn make(
     removed(raising, sites, failed.keys()).await?;
     for site in sites.iter().filter(|_| command.recipe.elastic > 0) {
         let given = raising.elastic(site).await?;
-        show::say(&format!("{}: {} Elastic IPs taken", site.at.name, comma(u64::from(given))));
+        show::say(&format!(
+            "{}: {} Elastic IPs taken",
+            site.at.name,
+            comma(u64::from(given))
+        ));
     }
     table(raising, wanted)
 }
@@ -208,18 +212,33 @@ fn table(raising: &Raising, wanted: u32) -> Result<Exit, Trouble> {
 }
 
 /// Removes what this command launched, and says what became of it.
-async fn undo(command: &UpCommand, raising: &mut Raising, sites: &[Site], trouble: Trouble, signals: &mut Signals) -> Error {
+async fn undo(
+    command: &UpCommand,
+    raising: &mut Raising,
+    sites: &[Site],
+    trouble: Trouble,
+    signals: &mut Signals,
+) -> Error {
     let (text, exit) = match trouble {
         Trouble::Raise(RaiseError::Ec2(error)) => {
-            let exit = if error.is_usage() { Exit::Usage } else { Exit::Unexpected };
+            let exit = if error.is_usage() {
+                Exit::Usage
+            } else {
+                Exit::Unexpected
+            };
             (error.to_string(), exit)
         }
         Trouble::Raise(error) => (error.to_string(), Exit::Unexpected),
         Trouble::Interrupted => ("interrupted".to_owned(), Exit::Interrupted),
-        Trouble::TooFew(text) => (format!("{text}, {:?} are needed (--min-hosts)", command.min_hosts), Exit::Unexpected),
+        Trouble::TooFew(text) => (
+            format!("{text}, {:?} are needed (--min-hosts)", command.min_hosts),
+            Exit::Unexpected,
+        ),
         Trouble::Here(error) => (error.chain(), error.exit()),
     };
-    show::say(&format!("{text}: removing what this command launched (Ctrl-C again leaves it)"));
+    show::say(&format!(
+        "{text}: removing what this command launched (Ctrl-C again leaves it)"
+    ));
     let fleet = &command.fleet;
     let undone = tokio::select! {
         undone = roll_back(raising, sites) => undone,
@@ -231,7 +250,10 @@ async fn undo(command: &UpCommand, raising: &mut Raising, sites: &[Site], troubl
             exit,
         },
         Ok(left) => Error::Fleet {
-            text: format!("{text}; not removed: {}; try `swarm down --fleet {fleet}`", show::fleet::remaining(&left)),
+            text: format!(
+                "{text}; not removed: {}; try `swarm down --fleet {fleet}`",
+                show::fleet::remaining(&left)
+            ),
             exit: Exit::foremost([exit, Exit::LeftBehind]),
         },
         Err(why) => Error::Fleet {
@@ -267,13 +289,24 @@ fn regions(command: &UpCommand, before: Option<&Ledger>, aws: &Aws) -> Result<Ve
         return Ok(noted);
     }
     let region = aws.region_of_environment().ok_or_else(|| {
-        Error::Usage("no region: name one with --region eu-west-1, or set AWS_REGION".to_owned().into())
+        Error::Usage(
+            "no region: name one with --region eu-west-1, or set AWS_REGION"
+                .to_owned()
+                .into(),
+        )
     })?;
     Ok(vec![(region, None)])
 }
 
 async fn check_regions(aws: &Aws, regions: &[(String, Option<u32>)]) -> Result<(), Error> {
-    let listed = aws.region(&regions[0].0).regions().await?;
+    let first = &regions[0].0;
+    let listed = match aws.region(first).regions().await {
+        // a region that does not exist has no address
+        Err(error @ Ec2Error::NoAnswer { .. }) => {
+            return Err(Error::Usage(format!("--region {first}: {error}").into()));
+        }
+        other => other?,
+    };
     for (name, _) in regions {
         let why = match listed.iter().find(|region| region.name == *name) {
             Some(region) if region.enabled => continue,
@@ -304,7 +337,9 @@ async fn look(
     owner: &Owner,
 ) -> Result<Vec<Site>, Error> {
     let mine = Whose::Mine(Some(owner.installation.clone()));
-    let looks = regions.iter().map(|(name, _)| survey::look(aws.region(name), &command.fleet, &mine));
+    let looks = regions
+        .iter()
+        .map(|(name, _)| survey::look(aws.region(name), &command.fleet, &mine));
     Ok(try_join_all(looks).await?)
 }
 
@@ -314,7 +349,9 @@ fn share_out(command: &UpCommand, regions: &[(String, Option<u32>)], sites: &mut
     let there: u32 = sites.iter().map(|site| site.alive.len() as u32).sum();
     if there == 0 || regions.iter().any(|(_, own)| own.is_some()) || sites.len() == 1 {
         let shares = shape::spread(command.size, regions).map_err(wrong)?;
-        sites.iter_mut().for_each(|site| site.wanted = shares.get(&site.at.name).copied().unwrap_or(0));
+        sites
+            .iter_mut()
+            .for_each(|site| site.wanted = shares.get(&site.at.name).copied().unwrap_or(0));
     } else {
         // what is lacking is spread, what is there stays
         let size = command.size.unwrap_or(there);
@@ -404,7 +441,10 @@ async fn elastic_quotas(command: &UpCommand, sites: &[Site]) -> Result<Vec<Strin
                 .into(),
             ));
         }
-        lines.push(format!("{}: {wanted} Elastic IPs more; {} of {most} in use", site.at.name, quota.taken));
+        lines.push(format!(
+            "{}: {wanted} Elastic IPs more; {} of {most} in use",
+            site.at.name, quota.taken
+        ));
     }
     Ok(lines)
 }

@@ -144,9 +144,10 @@ impl Regional {
             .send()
             .await
             .map_err(|error| fault(&format!("asking {} about the type {chosen}", self.name), &error))?;
-        let about = said.instance_types().first().ok_or_else(|| {
-            Ec2Error::Unfit(format!("--type {chosen}: {} says nothing about it", self.name))
-        })?;
+        let about = said
+            .instance_types()
+            .first()
+            .ok_or_else(|| Ec2Error::Unfit(format!("--type {chosen}: {} says nothing about it", self.name)))?;
         let number = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
         Ok(Kind {
             name: (*chosen).to_owned(),
@@ -177,7 +178,10 @@ impl Regional {
             let page = page.map_err(|error| fault(&format!("asking {} for its instance types", self.name), &error))?;
             for offering in page.instance_type_offerings() {
                 if let (Some(kind), Some(zone)) = (offering.instance_type(), offering.location()) {
-                    zones.entry(kind.as_str().to_owned()).or_default().insert(zone.to_owned());
+                    zones
+                        .entry(kind.as_str().to_owned())
+                        .or_default()
+                        .insert(zone.to_owned());
                 }
             }
         }
@@ -204,17 +208,20 @@ impl Regional {
             .send()
             .await
             .map_err(|error| fault(&format!("looking for an image in {}", self.name), &error))?;
-        let newest = said
-            .images()
-            .iter()
-            .max_by_key(|image| {
-                let name = image.name().unwrap_or_default();
-                (name.contains(KERNEL), image.creation_date().unwrap_or_default(), name)
-            });
+        let newest = said.images().iter().max_by_key(|image| {
+            let name = image.name().unwrap_or_default();
+            (name.contains(KERNEL), image.creation_date().unwrap_or_default(), name)
+        });
         let Some(image) = newest else {
             return Err(Ec2Error::Unfit(match named {
-                Some(id) => format!("--image {id}: {} has no such image: an image has another id in each region", self.name),
-                None => format!("{} lists no Amazon Linux 2023 for {wanted}: name an image with --image", self.name),
+                Some(id) => format!(
+                    "--image {id}: {} has no such image: an image has another id in each region",
+                    self.name
+                ),
+                None => format!(
+                    "{} lists no Amazon Linux 2023 for {wanted}: name an image with --image",
+                    self.name
+                ),
             }));
         };
         let arch = image.architecture().map(|arch| arch.as_str()).unwrap_or(wanted);

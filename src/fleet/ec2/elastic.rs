@@ -47,7 +47,12 @@ impl Regional {
             .iter()
             .flat_map(|attribute| attribute.attribute_values())
             .find_map(|value| value.attribute_value()?.parse().ok());
-        let all = self.client.describe_addresses().send().await.map_err(|error| fault(&doing, &error))?;
+        let all = self
+            .client
+            .describe_addresses()
+            .send()
+            .await
+            .map_err(|error| fault(&doing, &error))?;
         let taken = u32::try_from(all.addresses().len()).unwrap_or(u32::MAX);
         Ok(Quota { most, taken })
     }
@@ -99,7 +104,9 @@ impl Regional {
     /// Gives it back. One that is gone is no error.
     pub async fn release_elastic(&self, id: &str) -> Result<(), Ec2Error> {
         let done = self.client.release_address().allocation_id(id).send().await;
-        let done = done.map(drop).map_err(|error| fault(&format!("releasing the Elastic IP {id} in {}", self.name), &error));
+        let done = done
+            .map(drop)
+            .map_err(|error| fault(&format!("releasing the Elastic IP {id} in {}", self.name), &error));
         match done {
             Err(error) if error.code() == Some("InvalidAllocationID.NotFound") => Ok(()),
             other => other,

@@ -45,8 +45,15 @@ impl Regional {
     }
 
     async fn terminate_some(&self, ids: &[String]) -> Result<(), Ec2Error> {
-        let done = self.client.terminate_instances().set_instance_ids(Some(ids.to_vec())).send().await;
-        let done = done.map(drop).map_err(|error| fault(&format!("terminating {} in {}", ids.join(", "), self.name), &error));
+        let done = self
+            .client
+            .terminate_instances()
+            .set_instance_ids(Some(ids.to_vec()))
+            .send()
+            .await;
+        let done = done
+            .map(drop)
+            .map_err(|error| fault(&format!("terminating {} in {}", ids.join(", "), self.name), &error));
         match done {
             Err(error) if ids.len() == 1 && error.code() == Some("InvalidInstanceID.NotFound") => Ok(()),
             other => other,
@@ -69,7 +76,10 @@ impl Regional {
                     continue;
                 };
                 let left = found.entry(id.to_owned()).or_insert_with(|| Left {
-                    kind: tag.resource_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+                    kind: tag
+                        .resource_type()
+                        .map(|kind| kind.as_str().to_owned())
+                        .unwrap_or_default(),
                     id: id.to_owned(),
                     fleet: String::new(),
                     owner: String::new(),

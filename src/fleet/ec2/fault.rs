@@ -68,9 +68,9 @@ impl Ec2Error {
     /// Wrong in what was typed or configured, before anything was made.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Unfit(_) | Self::NoCredentials { .. })
-            || self
-                .code()
-                .is_some_and(|code| code.starts_with("Invalid") && code.contains("NotFound") || code == "InvalidAMIID.Malformed")
+            || self.code().is_some_and(|code| {
+                code.starts_with("Invalid") && code.contains("NotFound") || code == "InvalidAMIID.Malformed"
+            })
     }
 
     /// What it means for a launch.
@@ -142,7 +142,9 @@ fn way_out(code: &str) -> Option<&'static str> {
             "ask for fewer hosts (-s), leave --spot out, or raise the spot quota (Service Quotas in the AWS console)"
         }
         "SpotMaxPriceTooLow" => "raise --max-price, or leave it out: then at most the on-demand price is paid",
-        "AddressLimitExceeded" => "ask for fewer with --source-eips, or raise the quota of Elastic IPs (Service Quotas in the AWS console)",
+        "AddressLimitExceeded" => {
+            "ask for fewer with --source-eips, or raise the quota of Elastic IPs (Service Quotas in the AWS console)"
+        }
         "InvalidKeyPair.NotFound" => "--key names a key pair of EC2 in this region (`aws ec2 describe-key-pairs`)",
         "InvalidSubnetID.NotFound" => "--subnet names a subnet of this region (`aws ec2 describe-subnets`)",
         "InvalidGroup.NotFound" | "InvalidGroupId.Malformed" => {
@@ -192,7 +194,12 @@ mod tests {
         assert!(refused("InvalidKeyPair.NotFound").is_usage());
         assert!(!refused("InternalError").is_usage());
         assert!(Ec2Error::no_credentials("x").is_usage());
-        for code in ["ExpiredToken", "VcpuLimitExceeded", "AddressLimitExceeded", "AuthFailure"] {
+        for code in [
+            "ExpiredToken",
+            "VcpuLimitExceeded",
+            "AddressLimitExceeded",
+            "AuthFailure",
+        ] {
             assert!(way_out(code).is_some(), "{code}");
         }
     }

@@ -92,16 +92,31 @@ impl Regional {
         let doing = format!("changing who may reach port 22 through {id} in {}", self.name);
         let done = match rule {
             Rule::Open => {
-                let ask = self.client.authorize_security_group_ingress().group_id(id).ip_permissions(permission);
+                let ask = self
+                    .client
+                    .authorize_security_group_ingress()
+                    .group_id(id)
+                    .ip_permissions(permission);
                 ask.send().await.map(drop).map_err(|error| fault(&doing, &error))
             }
             Rule::Close => {
-                let ask = self.client.revoke_security_group_ingress().group_id(id).ip_permissions(permission);
+                let ask = self
+                    .client
+                    .revoke_security_group_ingress()
+                    .group_id(id)
+                    .ip_permissions(permission);
                 ask.send().await.map(drop).map_err(|error| fault(&doing, &error))
             }
         };
         match done {
-            Err(error) if matches!(error.code(), Some("InvalidPermission.Duplicate" | "InvalidPermission.NotFound")) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Some("InvalidPermission.Duplicate" | "InvalidPermission.NotFound")
+                ) =>
+            {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -134,7 +149,12 @@ fn permission(from: IpNet) -> IpPermission {
         .to_port(SSH_PORT);
     match from {
         IpNet::V4(net) => permission.ip_ranges(IpRange::builder().cidr_ip(net.to_string()).description(RULE).build()),
-        IpNet::V6(net) => permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(net.to_string()).description(RULE).build()),
+        IpNet::V6(net) => permission.ipv6_ranges(
+            Ipv6Range::builder()
+                .cidr_ipv6(net.to_string())
+                .description(RULE)
+                .build(),
+        ),
     }
     .build()
 }

@@ -36,7 +36,11 @@ async fn towards(endpoint: Option<&str>) -> Option<IpAddr> {
     let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
     let found = tokio::net::lookup_host((host.as_str(), port)).await.ok()?;
     let near = found.map(|address| address.ip()).find(|ip| is_near(*ip))?;
-    let unspecified: SocketAddr = if near.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let unspecified: SocketAddr = if near.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0u16; 8], 0).into()
+    };
     // nothing is sent: connecting a datagram socket only chooses the route
     let socket = std::net::UdpSocket::bind(unspecified).ok()?;
     socket.connect((near, port)).ok()?;
@@ -63,10 +67,14 @@ async fn ask(url: &str) -> Result<IpAddr, String> {
         }
         let body = aws_smithy_types::byte_stream::ByteStream::new(answer.into_body());
         let bytes = body.collect().await.map_err(|error| chain(&error))?.into_bytes();
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).trim().to_owned();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)])
+            .trim()
+            .to_owned();
         text.parse::<IpAddr>().map_err(|_| format!("{url} gave no address"))
     });
-    answered.await.unwrap_or_else(|_| Err(format!("{url} gave no answer within {} s", LIMIT.as_secs())))
+    answered
+        .await
+        .unwrap_or_else(|_| Err(format!("{url} gave no answer within {} s", LIMIT.as_secs())))
 }
 
 #[cfg(test)]
@@ -83,7 +91,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_an_address_or_an_error() {
         for (answer, expected) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n203.0.113.7\n", Some("203.0.113.7")),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n203.0.113.7\n",
+                Some("203.0.113.7"),
+            ),
             ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n<p>", None),
             ("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", None),
         ] {

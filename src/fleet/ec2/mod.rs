@@ -21,6 +21,7 @@ pub use me::own_address;
 pub use sight::{Instance, Phase};
 
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -84,22 +85,26 @@ impl Aws {
             .operation_timeout(CALL)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(http.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
             .timeout_config(timeouts);
         if let Some(profile) = profile {
             // a profile that is named goes before keys of the environment, as with Amazon's own command
-            let named = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+            let setting = ProviderConfig::default().with_http_client(http.clone());
+            let named = ProfileFileCredentialsProvider::builder()
+                .configure(&setting)
+                .profile_name(profile)
+                .build();
             loader = loader.profile_name(profile).credentials_provider(named);
         }
         let sdk = loader.load().await;
         let provider = sdk
             .credentials_provider()
             .ok_or_else(|| Ec2Error::no_credentials("none is configured"))?;
-        provider
-            .provide_credentials()
-            .await
-            .map_err(|error| Ec2Error::no_credentials(&fault::chain(&error)))?;
+        provider.provide_credentials().await.map_err(|error| {
+            let of = profile.map(|name| format!("profile {name}: ")).unwrap_or_default();
+            Ec2Error::no_credentials(&format!("{of}{}", fault::chain(&error)))
+        })?;
         Ok(Self { sdk })
     }
 
@@ -115,11 +120,7 @@ impl Aws {
 
     /// EC2 in a region.
     pub fn region(&self, name: &str) -> Regional {
-        let config = self
-            .sdk
-            .to_builder()
-            .region(Region::new(name.to_owned()))
-            .build();
+        let config = self.sdk.to_builder().region(Region::new(name.to_owned())).build();
         let config = aws_sdk_ec2::config::Builder::from(&config)
             .retry_classifier(retries::NoCapacity)
             .build();
@@ -131,11 +132,7 @@ impl Aws {
 
     /// The caller's ARN, by `sts:GetCallerIdentity`, which needs no permission.
     pub async fn caller(&self, region: &str) -> Result<String, Ec2Error> {
-        let config = self
-            .sdk
-            .to_builder()
-            .region(Region::new(region.to_owned()))
-            .build();
+        let config = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
         let said = aws_sdk_sts::Client::new(&config)
             .get_caller_identity()
             .send()

@@ -5,7 +5,11 @@ use aws_sdk_ec2::operation::run_instances::RunInstancesError;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 
-const FINAL: [&str; 3] = ["InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity"];
+const FINAL: [&str; 3] = [
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientCapacity",
+];
 
 /// Lets a launch go on to the next zone at once.
 #[derive(Debug)]

@@ -118,7 +118,10 @@ pub(super) fn instance(said: &types::Instance) -> Option<Instance> {
     Some(Instance {
         id: said.instance_id()?.to_owned(),
         phase: phase(said.state().and_then(|state| state.name())),
-        kind: said.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        kind: said
+            .instance_type()
+            .map(|kind| kind.as_str().to_owned())
+            .unwrap_or_default(),
         zone: said
             .placement()
             .and_then(|placement| placement.availability_zone())
@@ -126,7 +129,9 @@ pub(super) fn instance(said: &types::Instance) -> Option<Instance> {
             .to_owned(),
         address: said.public_ip_address().and_then(|text| text.parse().ok()),
         private,
-        interface: interface.and_then(|interface| interface.network_interface_id()).map(str::to_owned),
+        interface: interface
+            .and_then(|interface| interface.network_interface_id())
+            .map(str::to_owned),
         launched_at: said
             .launch_time()
             .and_then(|time| Timestamp::from_second(time.secs()).ok())

@@ -38,28 +38,56 @@ pub fn expect(finished: &Finished, code: i32, says: &[&str]) -> Result {
 fn the_story(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     let up = cloud.swarm("up -s 3")?;
-    expect(&up, 0, &["fleet default: 3 hosts", "t2.micro", "USD an hour", "ready (3 of 3)"])?;
+    expect(
+        &up,
+        0,
+        &["fleet default: 3 hosts", "t2.micro", "USD an hour", "ready (3 of 3)"],
+    )?;
     ensure!(cloud.moto.alive()?.len() == 3, "not 3 instances");
     let status = cloud.swarm("status")?;
     expect(&status, 0, &["fleet default: 3 hosts", "1h59m", "cores", "so far"])?;
     // a second up adds only what is missing
-    expect(&cloud.swarm("up -s 4")?, 0, &["3 of 4 are there", "fleet default: 4 hosts"])?;
+    expect(
+        &cloud.swarm("up -s 4")?,
+        0,
+        &["3 of 4 are there", "fleet default: 4 hosts"],
+    )?;
     ensure!(cloud.moto.alive()?.len() == 4, "not 4 instances");
-    expect(&cloud.swarm("up -s 4")?, 0, &["nothing to launch", "fleet default: 4 hosts"])?;
+    expect(
+        &cloud.swarm("up -s 4")?,
+        0,
+        &["nothing to launch", "fleet default: 4 hosts"],
+    )?;
     ensure!(cloud.moto.alive()?.len() == 4, "not 4 instances");
 
     let target = url("http", STICKY, "/");
     let attack = cloud.swarm(&format!("attack {target} -n 40 -c 4"))?;
-    expect(&attack, 0, &["from: fleet default, 4 hosts, 4 addresses, us-east-1", "complete", "1h59m left"])?;
+    expect(
+        &attack,
+        0,
+        &[
+            "from: fleet default, 4 hosts, 4 addresses, us-east-1",
+            "complete",
+            "1h59m left",
+        ],
+    )?;
     // four hosts with addresses of their own, as the servers saw them
     let seen = lab.servers.matrix("http")?;
     ensure!(seen.len() == 4, "requests came from {:?}", seen.keys());
 
     let long = cloud.swarm(&format!("attack {target} -c 4 -z 3h"))?;
-    expect(&long, 2, &["swarm extend --fleet default --ttl 3h2m", "fleet default ends in 1h5"])?;
+    expect(
+        &long,
+        2,
+        &["swarm extend --fleet default --ttl 3h2m", "fleet default ends in 1h5"],
+    )?;
     expect(&cloud.swarm("extend --ttl 5h")?, 0, &["4h59m"])?;
     expect(&cloud.swarm("status")?, 0, &["4h59m"])?;
-    expect(&cloud.swarm(&format!("attack {target} -c 4 -z 3h --dry-run"))?, 0, &["4h5"])?;
+    expect(
+        &cloud.swarm(&format!("attack {target} -c 4 -z 3h --dry-run"))?,
+        0,
+        &["4h5"],
+    )?;
 
     let down = cloud.swarm("down")?;
     expect(&down, 0, &["4 hosts ended, nothing tagged is left"])?;
@@ -68,15 +96,26 @@ fn the_story(lab: &Lab) -> Result {
     // twice in a row
     expect(&cloud.swarm("down")?, 0, &["nothing of yours"])?;
     // nothing is up: the attack runs from here, and says so
-    expect(&cloud.swarm(&format!("attack {target} -n 4 -c 1"))?, 2, &["no host is reached over ssh"])?;
-    expect(&cloud.swarm(&format!("attack {target} -n 4 -c 1 --fleet default"))?, 2, &["not known on this machine"])
+    expect(
+        &cloud.swarm(&format!("attack {target} -n 4 -c 1"))?,
+        2,
+        &["no host is reached over ssh"],
+    )?;
+    expect(
+        &cloud.swarm(&format!("attack {target} -n 4 -c 1 --fleet default"))?,
+        2,
+        &["not known on this machine"],
+    )
 }
 
 /// Nothing of a fleet lies in this home, but the installation's name.
 fn nothing_noted(seat: &Seat<'_>) -> Result {
     let left: Vec<PathBuf> = files(&seat.home.join(".local/state/swarm"))?;
     ensure!(left.is_empty(), "the state still holds {left:?}");
-    ensure!(seat.home.join(".config/swarm/installation").exists(), "the installation lost its name");
+    ensure!(
+        seat.home.join(".config/swarm/installation").exists(),
+        "the installation lost its name"
+    );
     Ok(())
 }
 
@@ -104,7 +143,11 @@ fn a_host(lab: &Lab) -> Result {
     let [instance] = alive.as_slice() else {
         return Err(format!("{} instances", alive.len()).into());
     };
-    ensure!(instance.on_shutdown == "terminate", "shutdown means {}", instance.on_shutdown);
+    ensure!(
+        instance.on_shutdown == "terminate",
+        "shutdown means {}",
+        instance.on_shutdown
+    );
     ensure!(
         instance.imds_tokens == "required" && instance.imds_hops == 1,
         "metadata: tokens {}, {} hops",
@@ -124,7 +167,11 @@ fn a_host(lab: &Lab) -> Result {
         "the group lets in {rules:?}"
     );
     check_schema(&instance.user_data, &lab.folder)?;
-    ensure!(instance.user_data.len() < 16 * 1024, "{} bytes of user data", instance.user_data.len());
+    ensure!(
+        instance.user_data.len() < 16 * 1024,
+        "{} bytes of user data",
+        instance.user_data.len()
+    );
     // private keys: one, of mode 0600, and none in the ledger
     let seat = cloud.seat("first")?;
     let mut keys = 0;
@@ -135,7 +182,11 @@ fn a_host(lab: &Lab) -> Result {
             keys += 1;
             ensure!(file.ends_with("login_key"), "a private key lies in {}", file.display());
         }
-        ensure!(mode == 0o600 || mode == 0o644 && file.extension().is_some_and(|e| e == "pub"), "{} has mode {mode:o}", file.display());
+        ensure!(
+            mode == 0o600 || mode == 0o644 && file.extension().is_some_and(|e| e == "pub"),
+            "{} has mode {mode:o}",
+            file.display()
+        );
     }
     ensure!(keys == 1, "{keys} private keys");
     let folder = seat.home.join(".local/state/swarm/fleets/default");
@@ -156,7 +207,11 @@ fn ends_itself(lab: &Lab) -> Result {
         Ok(cloud.moto.alive()?.is_empty())
     })?;
     let calls = machine.shutdowns()?;
-    ensure!(!calls.is_empty(), "it went without a shutdown of its own: {}", machine.said());
+    ensure!(
+        !calls.is_empty(),
+        "it went without a shutdown of its own: {}",
+        machine.said()
+    );
     // what the ledger still names is gone: an error, never a silent run from here
     let attack = cloud.swarm(&format!("attack {} -n 4 -c 1", url("http", STICKY, "/")))?;
     expect(&attack, 2, &["fleet default is gone", "swarm up", "swarm down"])?;
@@ -181,7 +236,12 @@ fn own_keys(lab: &Lab) -> Result {
         .find_map(|line| line.trim().strip_prefix("ed25519_public: "))
         .map(|key| key.trim_matches('"').split(' ').nth(1).unwrap_or_default().to_owned())
         .ok_or("no boot key in the user data")?;
-    let known = std::fs::read_to_string(cloud.seat("first")?.home.join(".local/state/swarm/fleets/default/known_hosts"))?;
+    let known = std::fs::read_to_string(
+        cloud
+            .seat("first")?
+            .home
+            .join(".local/state/swarm/fleets/default/known_hosts"),
+    )?;
     ensure!(known.lines().count() == 2, "known_hosts: {known}");
     ensure!(!known.contains(&boot), "the boot key is still taken for a host's own");
     let mut shown = Vec::new();
@@ -189,7 +249,11 @@ fn own_keys(lab: &Lab) -> Result {
         let scan = machine.inside("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null")?;
         let key = scan.split_whitespace().nth(2).ok_or("no key was shown")?.to_owned();
         ensure!(key != boot, "{} still shows the boot key", machine.instance);
-        ensure!(known.contains(&key), "{} shows a key that is not on file", machine.instance);
+        ensure!(
+            known.contains(&key),
+            "{} shows a key that is not on file",
+            machine.instance
+        );
         let left = machine.inside("grep -rl 'PRIVATE KEY' /var/lib/cloud /run 2>/dev/null || true")?;
         ensure!(left.trim().is_empty(), "the boot key still lies in {left}");
         shown.push(key);
@@ -203,12 +267,20 @@ fn no_wait(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     expect(&cloud.swarm("up -s 2 --no-wait")?, 0, &["launched and recorded"])?;
     let target = url("http", STICKY, "/");
-    expect(&cloud.swarm(&format!("attack {target} -n 4 -c 2"))?, 6, &["not ready", "swarm up -s 2"])?;
+    expect(
+        &cloud.swarm(&format!("attack {target} -n 4 -c 2"))?,
+        6,
+        &["not ready", "swarm up -s 2"],
+    )?;
     expect(&cloud.swarm("status")?, 0, &["not ready"])?;
     expect(&cloud.swarm("up -s 2")?, 0, &["ready (2 of 2)"])?;
     ensure!(cloud.moto.alive()?.len() == 2, "a second launch was made");
     expect(&cloud.swarm(&format!("attack {target} -n 4 -c 2"))?, 0, &["2 hosts"])?;
-    expect(&cloud.swarm("down --dry-run")?, 0, &["instance i-", "security group", "nothing was removed"])?;
+    expect(
+        &cloud.swarm("down --dry-run")?,
+        0,
+        &["instance i-", "security group", "nothing was removed"],
+    )?;
     ensure!(cloud.moto.alive()?.len() == 2, "a dry run removed something");
     expect(&cloud.swarm("down")?, 0, &[])?;
     cloud.expect_nothing_left()
@@ -217,8 +289,23 @@ fn no_wait(lab: &Lab) -> Result {
 fn dry_run(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     let said = cloud.swarm("up -s 8 --dry-run --ttl 3h")?;
-    expect(&said, 0, &["launch 8 x t2.micro", "al2023", "to be made", "10.77.0.90/32", "3h after launch", "0.1460 USD an hour: hosts 0.0928, public addresses 0.0400"])?;
-    ensure!(said.stdout.contains("nothing was made"), "the plan is not on stdout: {}", said.stdout);
+    expect(
+        &said,
+        0,
+        &[
+            "launch 8 x t2.micro",
+            "al2023",
+            "to be made",
+            "10.77.0.90/32",
+            "3h after launch",
+            "0.1460 USD an hour: hosts 0.0928, public addresses 0.0400",
+        ],
+    )?;
+    ensure!(
+        said.stdout.contains("nothing was made"),
+        "the plan is not on stdout: {}",
+        said.stdout
+    );
     let made: Vec<String> = cloud
         .proxy
         .calls()
@@ -228,6 +315,10 @@ fn dry_run(lab: &Lab) -> Result {
         .collect();
     ensure!(made.is_empty(), "a dry run called {made:?}");
     let seat = cloud.seat("first")?;
-    ensure!(files(&seat.home)?.is_empty(), "a dry run wrote {:?}", files(&seat.home)?);
+    ensure!(
+        files(&seat.home)?.is_empty(),
+        "a dry run wrote {:?}",
+        files(&seat.home)?
+    );
     cloud.expect_nothing_left()
 }

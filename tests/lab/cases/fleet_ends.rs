@@ -51,8 +51,18 @@ fn killed_everywhere(lab: &Lab) -> Result {
             }
         }
     }
-    eprintln!("swarm up was killed at {} points, before and after each of its AWS calls", points.len());
-    for action in ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances", "DescribeInstances", "AllocateAddress", "AssociateAddress"] {
+    eprintln!(
+        "swarm up was killed at {} points, before and after each of its AWS calls",
+        points.len()
+    );
+    for action in [
+        "CreateSecurityGroup",
+        "AuthorizeSecurityGroupIngress",
+        "RunInstances",
+        "DescribeInstances",
+        "AllocateAddress",
+        "AssociateAddress",
+    ] {
         for when in ["Before", "After"] {
             let point = format!("{when} {action}");
             ensure!(points.contains(&point), "no kill {point}: {points:?}");
@@ -75,8 +85,19 @@ fn from_tags_alone(lab: &Lab) -> Result {
     let other = cloud.seat("other")?;
     // not its own: named, with the line that takes it, and a script is told that something still costs
     let refused = other.run("down")?;
-    expect(&refused, 5, &["left alone in us-east-1: fleet default of arn:", "2 hosts", "swarm down --owner 'arn:"])?;
-    ensure!(cloud.moto.alive()?.len() == 2, "another machine's hosts were ended unasked");
+    expect(
+        &refused,
+        5,
+        &[
+            "left alone in us-east-1: fleet default of arn:",
+            "2 hosts",
+            "swarm down --owner 'arn:",
+        ],
+    )?;
+    ensure!(
+        cloud.moto.alive()?.len() == 2,
+        "another machine's hosts were ended unasked"
+    );
     let line = refused
         .stdout
         .lines()
@@ -95,14 +116,37 @@ fn two_owners(lab: &Lab) -> Result {
     let (ann, bob) = (cloud.seat("ann")?, cloud.seat("bob")?);
     expect(&ann.run("up -s 1 --no-wait")?, 0, &[])?;
     expect(&bob.run("up -s 2 --no-wait")?, 0, &[])?;
-    expect(&ann.run("status")?, 0, &["fleet default: 1 host", "left alone in us-east-1: fleet default of arn:"])?;
-    expect(&ann.run("down")?, 0, &["1 host ended", "left alone in us-east-1: fleet default of arn:", "2 hosts"])?;
+    expect(
+        &ann.run("status")?,
+        0,
+        &[
+            "fleet default: 1 host",
+            "left alone in us-east-1: fleet default of arn:",
+        ],
+    )?;
+    expect(
+        &ann.run("down")?,
+        0,
+        &[
+            "1 host ended",
+            "left alone in us-east-1: fleet default of arn:",
+            "2 hosts",
+        ],
+    )?;
     let alive = cloud.moto.alive()?;
     ensure!(alive.len() == 2, "{} of Bob's 2 hosts live", alive.len());
     ensure!(cloud.moto.state()?.groups.len() == 1, "Bob's group is gone");
     // a second fleet lives beside the first
-    expect(&bob.run("up -s 1 --no-wait --fleet second")?, 0, &["fleet second: 1 host"])?;
-    expect(&bob.run("down --fleet second")?, 0, &["1 host ended", "fleet default of arn:"])?;
+    expect(
+        &bob.run("up -s 1 --no-wait --fleet second")?,
+        0,
+        &["fleet second: 1 host"],
+    )?;
+    expect(
+        &bob.run("down --fleet second")?,
+        0,
+        &["1 host ended", "fleet default of arn:"],
+    )?;
     ensure!(cloud.moto.alive()?.len() == 2, "the wrong fleet was ended");
     expect(&bob.run("down")?, 0, &["2 hosts ended"])?;
     cloud.expect_nothing_left()
@@ -116,14 +160,38 @@ fn other_hands(lab: &Lab) -> Result {
     cloud.moto.shut_down("us-east-1", &alive[0].id)?;
     let target = url("http", STICKY, "/");
     let some = cloud.swarm(&format!("attack {target} -n 6 -c 3"))?;
-    expect(&some, 6, &["1 of 3 hosts of fleet default are gone", "swarm up -s 3", "--min-hosts 2"])?;
-    expect(&cloud.swarm(&format!("attack {target} -n 6 -c 2 --min-hosts 2"))?, 0, &["2 hosts"])?;
-    expect(&cloud.swarm("status")?, 0, &["fleet default: 2 hosts", "EC2 no longer has it"])?;
-    expect(&cloud.swarm("up -s 3")?, 0, &["2 of 3 are there", "fleet default: 3 hosts"])?;
+    expect(
+        &some,
+        6,
+        &[
+            "1 of 3 hosts of fleet default are gone",
+            "swarm up -s 3",
+            "--min-hosts 2",
+        ],
+    )?;
+    expect(
+        &cloud.swarm(&format!("attack {target} -n 6 -c 2 --min-hosts 2"))?,
+        0,
+        &["2 hosts"],
+    )?;
+    expect(
+        &cloud.swarm("status")?,
+        0,
+        &["fleet default: 2 hosts", "EC2 no longer has it"],
+    )?;
+    expect(
+        &cloud.swarm("up -s 3")?,
+        0,
+        &["2 of 3 are there", "fleet default: 3 hosts"],
+    )?;
     for instance in cloud.moto.alive()? {
         cloud.moto.shut_down("us-east-1", &instance.id)?;
     }
-    expect(&cloud.swarm(&format!("attack {target} -n 6 -c 3"))?, 2, &["fleet default is gone"])?;
+    expect(
+        &cloud.swarm(&format!("attack {target} -n 6 -c 3"))?,
+        2,
+        &["fleet default is gone"],
+    )?;
     expect(&cloud.swarm("extend --ttl 1h")?, 2, &["fleet default is gone"])?;
     expect(&cloud.swarm("down")?, 0, &["nothing tagged is left"])?;
     cloud.expect_nothing_left()
@@ -136,7 +204,11 @@ fn all_regions(lab: &Lab) -> Result {
     expect(
         &first.run("up --region eu-west-1=2 --region us-west-2=1")?,
         0,
-        &["eu-west-1: launch 2 x", "us-west-2: launch 1 x", "fleet default: 3 hosts"],
+        &[
+            "eu-west-1: launch 2 x",
+            "us-west-2: launch 1 x",
+            "fleet default: 3 hosts",
+        ],
     )?;
     let report = first.home.join("report.json");
     let target = url("http", STICKY, "/");
@@ -155,9 +227,17 @@ fn all_regions(lab: &Lab) -> Result {
     ensure!(groups == ["eu-west-1", "us-west-2"], "groups of the report: {groups:?}");
     std::fs::remove_dir_all(first.home.join(".local"))?;
     // the region of the environment is another one
-    expect(&first.run("down")?, 0, &["nothing of yours in us-east-1 (--all-regions looks everywhere)"])?;
+    expect(
+        &first.run("down")?,
+        0,
+        &["nothing of yours in us-east-1 (--all-regions looks everywhere)"],
+    )?;
     ensure!(cloud.moto.alive()?.len() == 3, "hosts were ended elsewhere");
-    expect(&first.run("status --all-regions")?, 0, &["fleet default: 3 hosts", "its key is not on this machine"])?;
+    expect(
+        &first.run("status --all-regions")?,
+        0,
+        &["fleet default: 3 hosts", "its key is not on this machine"],
+    )?;
     expect(&first.run("down --all-regions")?, 0, &["3 hosts ended"])?;
     cloud.expect_nothing_left()
 }
@@ -183,9 +263,11 @@ fn while_used(lab: &Lab) -> Result {
 fn not_removed(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     expect(&cloud.swarm("up -s 2 --no-wait")?, 0, &[])?;
-    cloud
-        .proxy
-        .fault(Fault::error(400, "IncorrectInstanceState", "not now").of("TerminateInstances").times(1));
+    cloud.proxy.fault(
+        Fault::error(400, "IncorrectInstanceState", "not now")
+            .of("TerminateInstances")
+            .times(1),
+    );
     expect(&cloud.swarm("down")?, 0, &["2 hosts ended"])?;
     cloud.expect_nothing_left()?;
 
@@ -196,7 +278,11 @@ fn not_removed(lab: &Lab) -> Result {
         .proxy
         .fault(Fault::error(400, "OperationNotPermitted", "it is protected").of("TerminateInstances"));
     let refused = cloud.swarm("down")?;
-    expect(&refused, 5, &["NOT removed: instance", &id, "it is protected", "security-group"])?;
+    expect(
+        &refused,
+        5,
+        &["NOT removed: instance", &id, "it is protected", "security-group"],
+    )?;
     cloud.proxy.reset();
     expect(&cloud.swarm("down")?, 0, &["1 host ended"])?;
     cloud.expect_nothing_left()?;
@@ -215,9 +301,15 @@ fn interrupted(lab: &Lab) -> Result {
     cloud.machines.never_boot(1);
     let seat = cloud.seat("first")?;
     let up = seat.start("up -s 1")?;
-    process::wait_until("the launch", Duration::from_secs(30), || Ok(!cloud.moto.alive()?.is_empty()))?;
+    process::wait_until("the launch", Duration::from_secs(30), || {
+        Ok(!cloud.moto.alive()?.is_empty())
+    })?;
     std::thread::sleep(Duration::from_secs(2));
     process::signal(up.pid(), Signal::INT)?;
-    expect(&up.wait(Duration::from_secs(60))?, 130, &["removing what this command launched", "nothing of this command is left"])?;
+    expect(
+        &up.wait(Duration::from_secs(60))?,
+        130,
+        &["removing what this command launched", "nothing of this command is left"],
+    )?;
     cloud.expect_nothing_left()
 }

@@ -34,17 +34,30 @@ fn throttled(lab: &Lab) -> Result {
 fn full_zone(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     cloud.moto.capacity(&[("us-east-1a", 0), ("us-east-1b", 1)])?;
-    expect(&cloud.swarm("up -s 3 --no-wait")?, 0, &["us-east-1a", "no room", "fleet default: 3 hosts"])?;
+    expect(
+        &cloud.swarm("up -s 3 --no-wait")?,
+        0,
+        &["us-east-1a", "no room", "fleet default: 3 hosts"],
+    )?;
     let zones: BTreeSet<String> = cloud.moto.alive()?.into_iter().map(|instance| instance.zone).collect();
-    ensure!(zones == BTreeSet::from(["us-east-1b".to_owned(), "us-east-1c".to_owned()]), "hosts are in {zones:?}");
+    ensure!(
+        zones == BTreeSet::from(["us-east-1b".to_owned(), "us-east-1c".to_owned()]),
+        "hosts are in {zones:?}"
+    );
     expect(&cloud.swarm("down")?, 0, &[])?;
     cloud.expect_nothing_left()?;
     // no zone has room for all: what was launched goes again, or stays when that is enough
     cloud.moto.reset()?;
-    let full: Vec<(String, u32)> = ('a'..='f').map(|zone| (format!("us-east-1{zone}"), u32::from(zone == 'c'))).collect();
+    let full: Vec<(String, u32)> = ('a'..='f')
+        .map(|zone| (format!("us-east-1{zone}"), u32::from(zone == 'c')))
+        .collect();
     let full: Vec<(&str, u32)> = full.iter().map(|(zone, room)| (zone.as_str(), *room)).collect();
     cloud.moto.capacity(&full)?;
-    expect(&cloud.swarm("up -s 3")?, 1, &["1 of 3 hosts could be launched", "nothing of this command is left"])?;
+    expect(
+        &cloud.swarm("up -s 3")?,
+        1,
+        &["1 of 3 hosts could be launched", "nothing of this command is left"],
+    )?;
     cloud.expect_nothing_left()?;
     cloud.moto.capacity(&full)?;
     expect(&cloud.swarm("up -s 3 --min-hosts 1")?, 3, &["fleet default: 1 host"])?;
@@ -65,7 +78,11 @@ fn never_ready(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     cloud.machines.never_boot(1);
     let up = cloud.swarm("up -s 2 --ready-timeout 12s")?;
-    expect(&up, 1, &["not ready", "1 of 2 hosts are ready", "nothing of this command is left"])?;
+    expect(
+        &up,
+        1,
+        &["not ready", "1 of 2 hosts are ready", "nothing of this command is left"],
+    )?;
     cloud.expect_nothing_left()?;
     // with fewer being enough, the others stay
     cloud.machines.never_boot(1);
@@ -79,17 +96,32 @@ fn never_ready(lab: &Lab) -> Result {
 fn quota(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     cloud.proxy.fault(Fault::quota_too_low().of("RunInstances"));
-    expect(&cloud.swarm("up -s 8")?, 1, &["VcpuLimitExceeded", "Service Quotas", "nothing of this command is left"])?;
+    expect(
+        &cloud.swarm("up -s 8")?,
+        1,
+        &["VcpuLimitExceeded", "Service Quotas", "nothing of this command is left"],
+    )?;
     cloud.expect_nothing_left()?;
     // five Elastic IPs a region: counted before anything is made
-    expect(&cloud.swarm("up -s 6 --source-eips 1")?, 2, &["6 Elastic IPs are wanted, 0 of 5 are in use"])?;
-    expect(&cloud.swarm("up -s 1 --source-eips 2")?, 2, &["a t2.micro holds 2 addresses"])?;
+    expect(
+        &cloud.swarm("up -s 6 --source-eips 1")?,
+        2,
+        &["6 Elastic IPs are wanted, 0 of 5 are in use"],
+    )?;
+    expect(
+        &cloud.swarm("up -s 1 --source-eips 2")?,
+        2,
+        &["a t2.micro holds 2 addresses"],
+    )?;
     cloud.expect_nothing_left()
 }
 
 fn credentials(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
-    let nobody = cloud.seat("nobody")?.env("AWS_ACCESS_KEY_ID", "").env("AWS_SECRET_ACCESS_KEY", "");
+    let nobody = cloud
+        .seat("nobody")?
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_SECRET_ACCESS_KEY", "");
     expect(&nobody.run("up -s 1")?, 2, &["no AWS credentials", "aws sso login"])?;
     let stranger = cloud.seat("stranger")?;
     expect(&stranger.run("up -s 1 --profile nowhere")?, 2, &["nowhere"])?;
@@ -97,7 +129,15 @@ fn credentials(lab: &Lab) -> Result {
     expect(&cloud.swarm("up -s 1")?, 1, &["AuthFailure", "not accepted"])?;
     cloud.proxy.reset();
     cloud.proxy.fault(Fault::not_authorized().of("RunInstances"));
-    expect(&cloud.swarm("up -s 1")?, 1, &["UnauthorizedOperation", "docs/aws.md", "nothing of this command is left"])?;
+    expect(
+        &cloud.swarm("up -s 1")?,
+        1,
+        &[
+            "UnauthorizedOperation",
+            "docs/aws.md",
+            "nothing of this command is left",
+        ],
+    )?;
     cloud.expect_nothing_left()?;
     // they expire in the middle: what was made is named, stays in the ledger, and goes with the next down
     cloud.proxy.reset();
@@ -116,7 +156,11 @@ fn bad_input(lab: &Lab) -> Result {
     for (line, code, says) in [
         ("up", 2, "swarm up -s 8"),
         ("up -s 1 --region atlantis-1", 2, "atlantis-1"),
-        ("up -s 1 --region us-east-1 --region eu-atlantis-9", 2, "knows no such region"),
+        (
+            "up -s 1 --region us-east-1 --region eu-atlantis-9",
+            2,
+            "knows no such region",
+        ),
         ("up -s 1 --region eu-central-1", 2, "create-default-vpc"),
         ("up -s 1 --type t9.huge", 2, "--type t9.huge"),
         ("up -s 1 --image ami-00000000000000000", 2, "--image"),
@@ -131,7 +175,11 @@ fn bad_input(lab: &Lab) -> Result {
     ] {
         let said = cloud.swarm(line)?;
         expect(&said, code, &[says]).map_err(|error| format!("{line}: {error}"))?;
-        ensure!(said.stderr.trim().lines().count() == 1, "{line}: more than one line: {}", said.stderr);
+        ensure!(
+            said.stderr.trim().lines().count() == 1,
+            "{line}: more than one line: {}",
+            said.stderr
+        );
     }
     let made: Vec<String> = cloud
         .proxy

@@ -27,7 +27,10 @@ fn fifty(lab: &Lab) -> Result {
     cloud.proxy.reset();
     expect(&seat.run("up -s 50 --no-wait")?, 0, &["fleet default: 50 hosts"])?;
     let calls = cloud.proxy.calls().len();
-    eprintln!("swarm up -s 50 --no-wait made {calls} AWS calls, -s 1 made {one}: {:?}", cloud.proxy.counts());
+    eprintln!(
+        "swarm up -s 50 --no-wait made {calls} AWS calls, -s 1 made {one}: {:?}",
+        cloud.proxy.counts()
+    );
     ensure!(calls == one, "{calls} calls for 50 hosts, {one} for one");
     let launches = cloud.proxy.count("RunInstances");
     ensure!(launches == 1, "{launches} launches");
@@ -50,7 +53,11 @@ fn fifty(lab: &Lab) -> Result {
 fn sources(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     let up = cloud.swarm("up -s 1 --source-ips-per-host 4")?;
-    expect(&up, 0, &["a t2.micro holds 2 addresses on its interface: --source-ips-per-host 4 becomes 2"])?;
+    expect(
+        &up,
+        0,
+        &["a t2.micro holds 2 addresses on its interface: --source-ips-per-host 4 becomes 2"],
+    )?;
     let instance = cloud.moto.alive()?.remove(0);
     ensure!(instance.private.len() == 2, "private addresses: {:?}", instance.private);
     let machine = cloud.machines.of(&instance.id)?;
@@ -59,14 +66,30 @@ fn sources(lab: &Lab) -> Result {
     ensure!(addresses.contains(&second), "{second} is not on the host: {addresses}");
     // both are sources of the attack, and neither is the address that the controller sees
     let attack = cloud.swarm(&format!("attack {} -n 20 -c 4", url("http", STICKY, "/")))?;
-    expect(&attack, 0, &["1 host, 2 addresses", &instance.private[0].to_string(), &second])?;
+    expect(
+        &attack,
+        0,
+        &["1 host, 2 addresses", &instance.private[0].to_string(), &second],
+    )?;
     let seen = lab.servers.matrix("http")?;
-    ensure!(seen.contains_key(&second) && seen.len() == 2, "requests came from {:?}", seen.keys());
+    ensure!(
+        seen.contains_key(&second) && seen.len() == 2,
+        "requests came from {:?}",
+        seen.keys()
+    );
     expect(&cloud.swarm("down")?, 0, &[])?;
     cloud.expect_nothing_left()?;
 
     let up = cloud.swarm("up -s 2 --source-eips 1")?;
-    expect(&up, 0, &["2 Elastic IPs more; 0 of 5 in use", "2 Elastic IPs taken", "fleet default: 2 hosts"])?;
+    expect(
+        &up,
+        0,
+        &[
+            "2 Elastic IPs more; 0 of 5 in use",
+            "2 Elastic IPs taken",
+            "fleet default: 2 hosts",
+        ],
+    )?;
     let state = cloud.moto.state()?;
     ensure!(state.addresses.len() == 2, "{} Elastic IPs", state.addresses.len());
     for instance in cloud.moto.alive()? {
@@ -79,9 +102,17 @@ fn sources(lab: &Lab) -> Result {
         );
     }
     // adding a host adds its address, and no second one to the others
-    expect(&cloud.swarm("up -s 3 --source-eips 1")?, 0, &["1 Elastic IPs more; 2 of 5 in use"])?;
+    expect(
+        &cloud.swarm("up -s 3 --source-eips 1")?,
+        0,
+        &["1 Elastic IPs more; 2 of 5 in use"],
+    )?;
     ensure!(cloud.moto.state()?.addresses.len() == 3, "not 3 Elastic IPs");
-    expect(&cloud.swarm("down")?, 0, &["Elastic IP 198.19.", "released", "3 hosts ended"])?;
+    expect(
+        &cloud.swarm("down")?,
+        0,
+        &["Elastic IP 198.19.", "released", "3 hosts ended"],
+    )?;
     cloud.expect_nothing_left()
 }
 
@@ -89,13 +120,20 @@ fn sources(lab: &Lab) -> Result {
 fn policy(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     let seat = cloud.seat("first")?;
-    expect(&seat.run("up -s 1 --source-eips 1 --spot --max-price 0.01")?, 0, &["spot"])?;
+    expect(
+        &seat.run("up -s 1 --source-eips 1 --spot --max-price 0.01")?,
+        0,
+        &["spot"],
+    )?;
     ensure!(cloud.moto.alive()?[0].spot, "no spot host was launched");
     // another address for SSH: the old one is no longer let in
     expect(&seat.run("up -s 1 --ssh-from 10.77.0.0/24")?, 0, &[])?;
     let groups = cloud.moto.state()?.groups;
     let rules = format!("{:?}", groups[0].ingress);
-    ensure!(rules.contains("10.77.0.0/24") && !rules.contains("/32"), "the group lets in {rules}");
+    ensure!(
+        rules.contains("10.77.0.0/24") && !rules.contains("/32"),
+        "the group lets in {rules}"
+    );
     expect(&seat.run("status")?, 0, &["not known"])?;
     expect(&seat.run("extend --ttl 3h")?, 0, &[])?;
     expect(&seat.run("down")?, 0, &[])?;
@@ -112,7 +150,13 @@ fn policy(lab: &Lab) -> Result {
     for statement in policy["Statement"].as_array().ok_or("no statements")? {
         match &statement["Action"] {
             serde_json::Value::String(one) => drop(allowed.insert(one.clone())),
-            several => allowed.extend(several.as_array().into_iter().flatten().filter_map(|a| a.as_str().map(str::to_owned))),
+            several => allowed.extend(
+                several
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|a| a.as_str().map(str::to_owned)),
+            ),
         }
     }
     let called: BTreeSet<String> = cloud
@@ -135,7 +179,14 @@ fn policy(lab: &Lab) -> Result {
 fn no_t2(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     let up = cloud.swarm("up -s 1 --region eu-north-1 --no-wait")?;
-    expect(&up, 0, &["eu-north-1 has no t2.micro: taking t3.micro", "eu-north-1: 1 x t3.micro launched"])?;
+    expect(
+        &up,
+        0,
+        &[
+            "eu-north-1 has no t2.micro: taking t3.micro",
+            "eu-north-1: 1 x t3.micro launched",
+        ],
+    )?;
     expect(&cloud.swarm("down")?, 0, &["eu-north-1"])?;
     cloud.expect_nothing_left()
 }
