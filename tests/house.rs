@@ -211,3 +211,22 @@ fn the_agent_never_reads_the_wall_clock() {
         }
     }
 }
+
+#[test]
+fn one_http_and_tls_stack_serves_aws() {
+    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let has = |name: &str, version: &str| lock.contains(&format!("name = \"{name}\"\nversion = \"{version}"));
+    assert!(
+        has("aws-sdk-ec2", ""),
+        "the lock file does not hold what this test looks for"
+    );
+    // one dependency with default features would bring these back, and minutes of building with them
+    for (name, version) in [
+        ("hyper", "0."),
+        ("rustls", "0.21"),
+        ("aws-lc-sys", ""),
+        ("openssl-sys", ""),
+    ] {
+        assert!(!has(name, version), "{name} {version} is in the dependencies");
+    }
+}

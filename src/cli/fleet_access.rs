@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::fleet::ledger::{FleetFolder, FleetHost, Ledger};
-use crate::fleet::price;
 use crate::show::fleet::HostRow;
 use crate::transport::ssh_config::SshOptions;
 use crate::transport::{Ssh, Transport};
@@ -55,8 +54,7 @@ fn row(region: &str, host: &FleetHost) -> HostRow {
         spot: host.spot,
         age_s: now.duration_since(host.launched_at).as_secs(),
         left_s: Some(host.until.duration_since(now).as_secs()),
-        // what a spot host costs is known when it is launched, and not from the table
-        hourly: (!host.spot).then(|| price::hourly(&host.kind, region)).flatten(),
+        hourly: host.hourly,
         elastic: 0,
         agent: None,
     }

@@ -10,6 +10,7 @@ use crate::fleet::ec2::Instance;
 use crate::fleet::host::{Host, Origin};
 use crate::fleet::ledger::Ledger;
 use crate::fleet::owner::Whose;
+use crate::fleet::price;
 use crate::fleet::raise::reconcile;
 use crate::fleet::raze::{self, Found, Meant};
 use crate::show;
@@ -155,9 +156,12 @@ fn table_rows(ledger: &Ledger, hosts: &[(String, Vec<Instance>)]) -> Vec<HostRow
             spot: instance.spot,
             age_s: now.duration_since(instance.launched_at).as_secs(),
             left_s: instance.until.map(|until| until.duration_since(now).as_secs()),
-            hourly: (!instance.spot)
-                .then(|| crate::fleet::price::hourly(&instance.kind, region))
-                .flatten(),
+            // a spot host's price is known to the one who launched it
+            hourly: match (&known, instance.spot) {
+                (Some(row), _) => row.hourly,
+                (None, false) => price::hourly(&instance.kind, region),
+                (None, true) => None,
+            },
             elastic: known.map_or(0, |row| row.elastic),
             agent: None,
         });

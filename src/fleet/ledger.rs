@@ -75,7 +75,7 @@ pub struct Group {
 }
 
 /// One call of RunInstances.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Launch {
     /// Its client token.
     pub token: String,
@@ -89,6 +89,8 @@ pub struct Launch {
     pub until: Timestamp,
     /// The host key that they boot with (public).
     pub boot_key: String,
+    /// USD per hour of one of its hosts, where known: the instance alone.
+    pub hourly: Option<f64>,
     /// How it went.
     pub state: LaunchState,
 }
@@ -135,6 +137,8 @@ pub struct FleetHost {
     pub until: Timestamp,
     /// Spot or on demand.
     pub spot: bool,
+    /// USD per hour when it was launched, where known: the instance alone.
+    pub hourly: Option<f64>,
     /// The shared host key it boots with (public), until it has one of its own.
     pub boot_key: Option<String>,
     /// It answered a hello, its timer was verified and its own host key is on file.
@@ -357,6 +361,7 @@ mod tests {
             launched_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             until: "2026-01-01T02:00:00Z".parse().unwrap(),
             spot: false,
+            hourly: Some(0.0116),
             boot_key: None,
             ready: true,
         }
@@ -376,6 +381,7 @@ mod tests {
             at: "2026-01-01T00:00:00Z".parse().unwrap(),
             until: "2026-01-01T02:00:00Z".parse().unwrap(),
             boot_key: "ssh-ed25519 BOOT".to_owned(),
+            hourly: None,
             state: LaunchState::Asked,
         });
         ledger.write(&folder).unwrap();

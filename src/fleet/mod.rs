@@ -10,6 +10,8 @@ pub mod owner;
 pub mod price;
 #[cfg(feature = "aws")]
 pub mod raise;
+#[cfg(all(test, feature = "aws"))]
+mod raise_tests;
 #[cfg(feature = "aws")]
 pub mod raze;
 pub mod shape;

@@ -71,8 +71,8 @@ pub struct Raising {
     pub tags: Vec<(String, String)>,
     /// How long a host lives.
     pub ttl: Duration,
-    /// Who may reach port 22.
-    pub ssh_from: IpNet,
+    /// Who may reach port 22; `None` with a group of the user's.
+    pub ssh_from: Option<IpNet>,
     /// Keys of hosts that boot now.
     pub keys: BootKeys,
 }
@@ -87,8 +87,9 @@ impl Raising {
         token.starts_with(&format!("{}-", self.run))
     }
 
-    /// The security group of a region: the user's, the one that is there, or a new one; open to `ssh_from`.
-    pub async fn group(&mut self, site: &Site) -> Result<String, RaiseError> {
+    /// The security group of a region: the user's, the one that is there, or a new one; open to `ssh_from`. `None` where
+    /// nothing is launched and no group of ours is.
+    pub async fn group(&mut self, site: &Site) -> Result<Option<String>, RaiseError> {
         if let Some(id) = self.recipe.group.clone() {
             self.ledger.region(&site.at.name).group = Some(Group {
                 name: id.clone(),
@@ -96,8 +97,13 @@ impl Raising {
                 ours: false,
             });
             self.ledger.write(&self.folder)?;
-            return Ok(id);
+            return Ok(Some(id));
         }
+        let vpc = site.supply.as_ref().map(|supply| supply.places[0].vpc.as_str());
+        let Some(vpc) = vpc.or(site.group.as_ref().map(|group| group.vpc.as_str())) else {
+            // hosts without a group of ours: they were launched with the user's
+            return Ok(None);
+        };
         let name = shape::group_name(&self.ledger.fleet, &self.owner.installation);
         let mut group = Group {
             name: name.clone(),
@@ -106,31 +112,30 @@ impl Raising {
         };
         self.ledger.region(&site.at.name).group = Some(group.clone());
         self.ledger.write(&self.folder)?;
-        let id = match (&group.id, &site.supply) {
-            (Some(id), _) => id.clone(),
-            (None, Some(supply)) => {
-                let vpc = &supply.places[0].vpc;
+        let id = match &group.id {
+            Some(id) => id.clone(),
+            None => {
                 let id = site.at.create_group(&name, vpc, &self.all_tags()).await?;
                 group.id = Some(id.clone());
                 self.ledger.region(&site.at.name).group = Some(group);
                 self.ledger.write(&self.folder)?;
                 id
             }
-            // hosts without a group of ours: they were launched with the user's
-            (None, None) => return Ok(String::new()),
         };
-        let open_to = site
-            .group
-            .as_ref()
-            .map(|found| found.open_to.clone())
-            .unwrap_or_default();
-        if !open_to.contains(&self.ssh_from) {
-            site.at.change_group(&id, Rule::Open, self.ssh_from).await?;
+        if let Some(from) = self.ssh_from {
+            let open_to = site
+                .group
+                .as_ref()
+                .map(|found| found.open_to.clone())
+                .unwrap_or_default();
+            if !open_to.contains(&from) {
+                site.at.change_group(&id, Rule::Open, from).await?;
+            }
+            for old in open_to.into_iter().filter(|net| *net != from) {
+                site.at.change_group(&id, Rule::Close, old).await?;
+            }
         }
-        for old in open_to.into_iter().filter(|net| *net != self.ssh_from) {
-            site.at.change_group(&id, Rule::Close, old).await?;
-        }
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Launches what is lacking, zone after zone. Gives how many, and what was said where a zone had no room.
@@ -161,6 +166,7 @@ impl Raising {
                 at: now,
                 until,
                 boot_key: self.keys.host_public.clone(),
+                hourly: supply.hourly,
                 state: LaunchState::Asked,
             };
             let order = Order {
@@ -302,6 +308,7 @@ fn adopt(hosts: &mut Vec<FleetHost>, instance: &Instance, launch: &Launch) {
         launched_at: instance.launched_at,
         until: seconds(launch.until),
         spot: instance.spot,
+        hourly: launch.hourly,
         boot_key: Some(launch.boot_key.clone()),
         ready: false,
     });

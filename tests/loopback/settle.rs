@@ -225,7 +225,7 @@ async fn a_host_gets_a_key_of_its_own_whatever_interrupts_it() {
     assert!(host.shows(&host.boot_public).await && !host.shows(&first).await);
 
     // Again, by the boot key. What was made is used.
-    host.sshd.knows_keys(&[host.boot_public.clone()]);
+    host.sshd.knows_keys(std::slice::from_ref(&host.boot_public));
     let known = [host.boot_public.clone(), first.clone()];
     let pin = |key: &str| {
         assert_eq!(key, first);

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod keys;
+mod outlook;
 mod preview;
 mod ready;
 mod rollback;
@@ -217,6 +218,8 @@ fn read<T>(flag: &str, typed: &Option<String>, how: impl Fn(&str) -> Result<T, S
 mod tests {
     use super::*;
 
+    type Change = fn(&mut UpArgs);
+
     fn typed(change: impl FnOnce(&mut UpArgs)) -> Result<UpCommand, String> {
         let mut args = UpArgs {
             size: Some("8".into()),
@@ -260,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_its_flag() {
-        let cases: [(&str, fn(&mut UpArgs)); 12] = [
+        let cases: [(&str, Change); 12] = [
             ("swarm up -s 8", |args| args.size = None),
             ("-s 0", |args| args.size = Some("0".into())),
             ("-s 2000", |args| args.size = Some("2000".into())),

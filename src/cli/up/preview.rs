@@ -1,26 +1,16 @@
 //! What `swarm up` is about to make, and its price: printed before anything is made, and alone with `--dry-run`. Pure.
 
 use super::UpCommand;
+use super::outlook::Outlook;
 use crate::cli::units::show_duration;
 use crate::fleet::price;
+use crate::fleet::shape;
 use crate::fleet::survey::{Site, Supply};
-use ipnet::IpNet;
-
-/// What is known besides the command and the regions.
-pub struct Setting<'a> {
-    /// `swarm:owner`
-    pub owner: &'a str,
-    /// Who may reach port 22; `None` with a group of the user's.
-    pub ssh_from: Option<IpNet>,
-    /// The security group's name, where swarm makes it.
-    pub group: &'a str,
-    /// Elastic IPs: what the account may have and has, by region.
-    pub quotas: &'a [String],
-}
 
 /// The text, line by line.
-pub fn preview(command: &UpCommand, sites: &[Site], setting: &Setting<'_>) -> String {
-    let mut lines = vec![format!("fleet    {}, owner {}", command.fleet, setting.owner)];
+pub(super) fn preview(command: &UpCommand, outlook: &Outlook) -> String {
+    let sites = &outlook.sites;
+    let mut lines = vec![format!("fleet    {}, owner {}", command.fleet, outlook.owner)];
     for site in sites {
         let at = &site.at.name;
         match &site.supply {
@@ -29,10 +19,10 @@ pub fn preview(command: &UpCommand, sites: &[Site], setting: &Setting<'_>) -> St
                 site.alive.len(),
                 site.wanted
             )),
-            Some(supply) => lines.extend(launch(command, site, supply, setting)),
+            Some(supply) => lines.extend(launch(command, site, supply, outlook)),
         }
     }
-    lines.extend(setting.quotas.iter().cloned());
+    lines.extend(outlook.quotas.iter().cloned());
     if sites.iter().any(|site| site.supply.is_some()) {
         lines.push(format!(
             "ends     {} after launch, each host by itself; `swarm extend --ttl T` gives more",
@@ -43,7 +33,7 @@ pub fn preview(command: &UpCommand, sites: &[Site], setting: &Setting<'_>) -> St
     lines.join("\n") + "\n"
 }
 
-fn launch(command: &UpCommand, site: &Site, supply: &Supply, setting: &Setting<'_>) -> Vec<String> {
+fn launch(command: &UpCommand, site: &Site, supply: &Supply, outlook: &Outlook) -> Vec<String> {
     let at = &site.at.name;
     let there = match site.alive.len() {
         0 => String::new(),
@@ -68,9 +58,12 @@ fn launch(command: &UpCommand, site: &Site, supply: &Supply, setting: &Setting<'
     let group = match (&command.recipe.group, &site.group) {
         (Some(own), _) => format!("{own}, yours, left as it is"),
         (None, Some(found)) => format!("{} {}, which is there", found.name, found.id),
-        (None, None) => format!("{}, to be made", setting.group),
+        (None, None) => {
+            let name = shape::group_name(&command.fleet, &outlook.owner.installation);
+            format!("{name}, to be made")
+        }
     };
-    let open = setting
+    let open = outlook
         .ssh_from
         .map(|net| format!("; port 22 open to {net} alone"))
         .unwrap_or_default();

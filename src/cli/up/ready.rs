@@ -65,6 +65,9 @@ pub async fn until_ready(
     loop {
         for host in fresh(raising, &begun) {
             begun.insert(host.id.clone());
+            if let Some(address) = host.ssh_address() {
+                show::say(&format!("{}: at {address}, waiting for its ssh", host.id));
+            }
             under_way.spawn(Errand::new(host, raising, reach, &files, deadline).run());
         }
         let ready = raising.ledger.hosts().filter(|(_, host)| host.ready).count();

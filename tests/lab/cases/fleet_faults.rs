@@ -5,8 +5,10 @@ use super::fleet::expect;
 use crate::cloud::Cloud;
 use crate::fault::Fault;
 use crate::lab::Lab;
+use crate::proxy::{STICKY, url};
 use crate::{Result, ensure};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 pub const CASES: &[super::Case] = &[
     ("fleet_faults::throttling_is_waited_out", throttled),
@@ -17,6 +19,8 @@ pub const CASES: &[super::Case] = &[
     ("fleet_faults::credentials_that_fail", credentials),
     ("fleet_faults::bad_input_makes_nothing", bad_input),
     ("fleet_faults::late_news_of_a_launch", late_news),
+    ("fleet_faults::a_host_without_a_timer_is_not_kept", no_timer),
+    ("fleet_faults::profiles_and_programs_give_credentials", profiles),
 ];
 
 fn throttled(lab: &Lab) -> Result {
@@ -199,5 +203,65 @@ fn late_news(lab: &Lab) -> Result {
     expect(&cloud.swarm("up -s 2")?, 0, &["fleet default: 2 hosts"])?;
     ensure!(cloud.moto.alive()?.len() == 2, "not 2 hosts");
     expect(&cloud.swarm("down")?, 0, &[])?;
+    cloud.expect_nothing_left()
+}
+
+/// Its watcher was ended before `up` came to look: it would cost for ever, so it is terminated, whoever launched it.
+fn no_timer(lab: &Lab) -> Result {
+    let cloud = Cloud::start(lab)?;
+    expect(&cloud.swarm("up -s 1 --no-wait")?, 0, &[])?;
+    cloud.machines.wait_ready(1, Duration::from_secs(20))?;
+    let id = cloud.moto.alive()?[0].id.clone();
+    let machine = cloud.machines.of(&id)?;
+    machine.inside("kill -9 $(cat /var/lib/swarm/pid)")?;
+    let up = cloud.swarm("up -s 1")?;
+    expect(
+        &up,
+        1,
+        &["its timer is not to be relied on", "terminating what is not ready", &id],
+    )?;
+    ensure!(cloud.moto.alive()?.is_empty(), "a host without a timer was kept");
+    expect(&cloud.swarm("down")?, 0, &["nothing tagged is left"])?;
+    cloud.expect_nothing_left()
+}
+
+/// The usual ways beside the environment: a profile with keys, and one whose program prints them.
+fn profiles(lab: &Lab) -> Result {
+    let cloud = Cloud::start(lab)?;
+    let seat = cloud
+        .seat("profiled")?
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_SECRET_ACCESS_KEY", "")
+        .env("AWS_DEFAULT_REGION", "");
+    let folder = seat.home.join(".aws");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(
+        folder.join("config"),
+        "[profile keys]\nregion = eu-west-1\n[profile program]\nregion = us-west-2\n\
+         credential_process = printf '{\"Version\":1,\"AccessKeyId\":\"testing\",\"SecretAccessKey\":\"testing\"}'\n",
+    )?;
+    std::fs::write(
+        folder.join("credentials"),
+        "[keys]\naws_access_key_id = testing\naws_secret_access_key = testing\n",
+    )?;
+    expect(
+        &seat.run("up -s 1 --dry-run --profile keys")?,
+        0,
+        &["eu-west-1: launch 1"],
+    )?;
+    expect(
+        &seat.run("up -s 1 --dry-run --profile program")?,
+        0,
+        &["us-west-2: launch 1"],
+    )?;
+    // the profile is remembered: later commands find the fleet without it
+    expect(&seat.run("up -s 1 --profile keys")?, 0, &["fleet default: 1 host"])?;
+    let target = url("http", STICKY, "/");
+    expect(
+        &seat.run(&format!("attack {target} -n 4 -c 1"))?,
+        0,
+        &["1 host, 1 address, eu-west-1"],
+    )?;
+    expect(&seat.run("down")?, 0, &["1 host ended"])?;
     cloud.expect_nothing_left()
 }

@@ -33,9 +33,10 @@ use std::time::Duration;
 type Case = (&'static str, fn(&Lab) -> Result);
 
 pub fn all() -> Vec<Trial> {
-    let groups: [&[Case]; 20] = [
+    let groups: &[&[Case]] = &[
         smoke::CASES,
         cloud_smoke::CASES,
+        cloud_calls::CASES,
         fleet::CASES,
         fleet_ends::CASES,
         fleet_faults::CASES,
