@@ -1,6 +1,7 @@
 //! Throwaway SSH keys, made by OpenSSH's own `ssh-keygen`: Ed25519, without a passphrase. Private keys lie in files of
 //! mode 0600 in folders of mode 0700 and are never printed. Never here: where keys go.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -55,8 +56,12 @@ pub fn public(file: &Path) -> Result<String, KeyError> {
 pub async fn fleeting() -> Result<(String, String), KeyError> {
     let folder = tempfile::Builder::new()
         .prefix("swarm-key-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir()
-        .map_err(KeyError::NoProgram)?;
+        .map_err(|source| KeyError::Read {
+            path: std::env::temp_dir(),
+            source,
+        })?;
     let file = folder.path().join("key");
     let public = make(&file).await?;
     Ok((read(&file)?, public))
@@ -72,7 +77,6 @@ fn read(path: &Path) -> Result<String, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]
     async fn a_key_is_made_and_nobody_else_reads_it() {

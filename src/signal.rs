@@ -19,6 +19,12 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Whether one came that nobody has taken yet; it is taken.
+    pub fn came(&mut self) -> bool {
+        use futures_util::FutureExt;
+        self.next().now_or_never().is_some()
+    }
+
     /// Begins to listen; from now on the process does not end by itself.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {

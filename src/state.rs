@@ -8,7 +8,7 @@
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why a state file cannot be used.
@@ -37,6 +37,9 @@ pub enum StateError {
         /// The lock.
         path: PathBuf,
     },
+    /// An installation whose name is lost owns nothing any more.
+    #[error("{} does not hold an installation's name (16 of a-z and 0-9): put it right if you know it (it stands after the @ in swarm:owner), or remove the file to begin anew", .0.display())]
+    Garbled(PathBuf),
     /// A fleet's name becomes a folder and a tag.
     #[error("--fleet {0:?}: a name has 1 to 40 of a-z, A-Z, 0-9, - and _, and does not begin with -")]
     FleetName(String),
@@ -60,7 +63,26 @@ pub enum Hold {
 
 /// A lock, held until dropped. The kernel drops it with the process, however that ends.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] File);
+pub struct Lock(File);
+
+impl Lock {
+    /// Shows that its holder lives: the file's time is the present one.
+    pub fn beat(&self) {
+        // a beat that fails makes others wait less, and the next one comes in a second
+        let _ = rustix::fs::futimens(
+            &self.0,
+            &rustix::fs::Timestamps {
+                last_access: NOW,
+                last_modification: NOW,
+            },
+        );
+    }
+}
+
+const NOW: rustix::fs::Timespec = rustix::fs::Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_NOW,
+};
 
 impl State {
     /// The places that the environment names.
@@ -111,7 +133,8 @@ impl State {
     pub fn installation(&self) -> Result<Option<String>, StateError> {
         let path = self.config.join("installation");
         match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text.trim().to_owned()).filter(|name| is_installation(name))),
+            Ok(text) if is_installation(text.trim()) => Ok(Some(text.trim().to_owned())),
+            Ok(_) => Err(StateError::Garbled(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(failed("read", &path, source)),
         }
@@ -175,14 +198,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
 
 /// Takes a lock file without waiting. `what` says what is refused to whom comes second.
 pub fn lock(path: &Path, hold: Hold, what: &str) -> Result<Lock, StateError> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| failed("lock", path, source))?;
+    let mut file = open_lock(path)?;
     let operation = match hold {
         Hold::Alone => FlockOperation::NonBlockingLockExclusive,
         Hold::Shared => FlockOperation::NonBlockingLockShared,
@@ -204,11 +220,40 @@ pub fn lock(path: &Path, hold: Hold, what: &str) -> Result<Lock, StateError> {
             other => Err(failed("lock", path, other.into())),
         };
     }
+    // whoever held it before may have removed it with its folder: then this is nobody's lock any more
+    let is_there = std::fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino()));
+    if !is_there {
+        return Err(StateError::Held {
+            what: what.to_owned(),
+            holder: "a swarm that just ended".to_owned(),
+            path: path.to_owned(),
+        });
+    }
     let noted = file
         .set_len(0)
         .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
     noted.map_err(|source| failed("lock", path, source))?;
     Ok(Lock(file))
+}
+
+/// When whoever held a lock was last at work; long ago where nobody ever was.
+pub fn last_seen(path: &Path) -> jiff::Timestamp {
+    let modified = std::fs::metadata(path).and_then(|file| file.modified());
+    modified
+        .ok()
+        .and_then(|at| at.try_into().ok())
+        .unwrap_or(jiff::Timestamp::MIN)
+}
+
+fn open_lock(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| failed("lock", path, source))
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> StateError {
@@ -238,6 +283,9 @@ mod tests {
         assert!(is_installation(&name), "{name}");
         assert_eq!(state.installation_or_new().unwrap(), name);
         assert_ne!(self::state().1.installation_or_new().unwrap(), name);
+        std::fs::write(state.config.join("installation"), "x").unwrap();
+        assert!(matches!(state.installation(), Err(StateError::Garbled(_))));
+        write_atomic(&state.config.join("installation"), name.as_bytes()).unwrap();
         let mode = std::fs::metadata(state.config.join("installation"))
             .unwrap()
             .permissions()

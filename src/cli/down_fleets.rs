@@ -1,20 +1,22 @@
-//! `swarm down` of fleets: everything of the fleets that are meant is removed, verified by tag, and struck out of the ledger. It
-//! needs no ledger: EC2's tags suffice. What could not be removed is named, exit 5.
+//! `swarm down` of fleets: everything of the fleets that are meant is removed, verified by tag, and struck out of the
+//! ledger. It needs no ledger: EC2's tags suffice; and a host that a ledger names is ended by its id, listed or not. What
+//! could not be removed is named, exit 5.
 
 use super::scope::{Noted, Scope, ScopeArgs, noted, scope};
 use super::status;
 use crate::error::{Error, Exit};
-use crate::fleet::ec2::Ec2Error;
+use crate::fleet::ec2::{Ec2Error, Regional};
 use crate::fleet::ledger::Ledger;
-use crate::fleet::owner::Whose;
-use crate::fleet::raze::{self, Found, Meant, Remaining, await_launches};
+use crate::fleet::owner::{Whose, is_same_caller};
+use crate::fleet::raze::{self, Found, LATE, Meant, Named, Remaining, await_launches};
 use crate::show;
-use crate::state::{Hold, Lock, State, lock};
+use crate::state::{Hold, Lock, State, last_seen, lock};
 use futures_util::future::join_all;
-use std::time::{Duration, SystemTime};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-/// A call that was under way when its program was killed may take effect a little later.
-const LATE: Duration = Duration::from_secs(15);
+/// Between two looks for what a killed program may have made.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What of EC2 is meant, as typed.
@@ -33,17 +35,30 @@ pub struct FleetArgs {
     pub dry_run: bool,
 }
 
+/// When each fleet's `up` was last seen at work, by the fleet's name.
+type LastSeen = BTreeMap<String, Timestamp>;
+
 /// What became of one region.
 struct Ended {
     region: String,
     found: Found,
-    left: Vec<Remaining>,
+    /// What is left, or why that is not known.
+    left: Result<Vec<Remaining>, Ec2Error>,
 }
 
 /// `swarm down` of fleets.
 pub async fn down(args: &FleetArgs) -> Result<Exit, Error> {
     let state = State::real()?;
-    let known = noted(&state, &args.scope)?;
+    let mut known = noted(&state, &args.scope)?;
+    if let Some(owner) = &args.owner {
+        // another owner's fleets are none of this machine's business but what its ledgers say of just them
+        let whose = Whose::Named(owner.clone());
+        known.retain(|noted| noted.ledger.as_ref().is_some_and(|ledger| whose.owns(&ledger.owner)));
+    }
+    let seen: LastSeen = known
+        .iter()
+        .map(|noted| (noted.name.clone(), last_seen(&noted.folder.work_lock())))
+        .collect();
     let _locks = match args.dry_run {
         true => Vec::new(),
         false => locks(&known, args.force)?,
@@ -51,22 +66,23 @@ pub async fn down(args: &FleetArgs) -> Result<Exit, Error> {
     let owned = known
         .iter()
         .any(|noted| noted.ledger.as_ref().is_some_and(|ledger| !ledger.is_empty()));
-    ended(args, state, known).await.map_err(|error| match (owned, error) {
-        // a script must not take "no credentials" for "nothing left"
-        (true, error) => Error::Fleet {
-            text: format!("{}; the ledger still names things that cost money", error.chain()),
-            exit: Exit::foremost([error.exit(), Exit::LeftBehind]),
-        },
-        (false, error) => error,
-    })
+    ended(args, state, known, seen)
+        .await
+        .map_err(|error| match (owned, error) {
+            // a script must not take "no credentials" for "nothing left"
+            (true, error) => Error::Fleet {
+                text: format!("{}; the ledger still names things that cost money", error.chain()),
+                exit: Exit::foremost([error.exit(), Exit::LeftBehind]),
+            },
+            (false, error) => error,
+        })
 }
 
-async fn ended(args: &FleetArgs, state: State, known: Vec<Noted>) -> Result<Exit, Error> {
-    let installation = state.installation()?;
+async fn ended(args: &FleetArgs, state: State, known: Vec<Noted>, seen: LastSeen) -> Result<Exit, Error> {
     let scope = scope(state, known, &args.scope).await?;
     let whose = match &args.owner {
         Some(owner) => Whose::Named(owner.clone()),
-        None => Whose::Mine(installation.clone()),
+        None => scope.mine()?,
     };
     let meant = Meant {
         whose,
@@ -76,17 +92,13 @@ async fn ended(args: &FleetArgs, state: State, known: Vec<Noted>) -> Result<Exit
     if args.dry_run {
         return list(&scope, &meant).await;
     }
-    let each = scope.regions.iter().map(|region| one_region(&scope, &meant, region));
-    let mut regions = Vec::new();
-    let mut troubles = Vec::new();
-    for (region, outcome) in scope.regions.iter().zip(join_all(each).await) {
-        match outcome {
-            Ok(ended) => regions.push(ended),
-            Err(error) => troubles.push((region.clone(), error)),
-        }
-    }
-    strike_out(&scope, &regions, &troubles)?;
-    tell(args, &scope, &regions, installation.is_none(), troubles).await
+    let each = scope
+        .regions
+        .iter()
+        .map(|region| one_region(&scope, &meant, region, &seen));
+    let regions = join_all(each).await;
+    strike_out(&scope, &regions)?;
+    tell(args, &scope, &meant, &regions)
 }
 
 /// The fleets' locks: nobody makes, changes or uses them meanwhile.
@@ -108,76 +120,79 @@ async fn list(scope: &Scope, meant: &Meant) -> Result<Exit, Error> {
     let mut text = String::new();
     let mut all = Vec::new();
     for region in &scope.regions {
-        let found = raze::look(&scope.aws.region(region), meant).await?;
+        let at = scope.aws.region(region);
+        let (found, tagged) = (raze::look(&at, meant).await?, raze::trailing(&at, meant).await?);
+        let mut line = |fleet: &str, what: String| text.push_str(&format!("{region}: fleet {fleet}: {what}\n"));
         for host in &found.hosts {
-            text.push_str(&format!(
-                "{region}: fleet {}: instance {} ({})\n",
-                host.fleet,
-                host.id,
-                host.phase.word()
-            ));
+            line(&host.fleet, format!("instance {} ({})", host.id, host.phase.word()));
         }
         for elastic in &found.elastic {
-            text.push_str(&format!(
-                "{region}: fleet {}: Elastic IP {}\n",
-                elastic.fleet, elastic.address
-            ));
+            line(&elastic.fleet, format!("Elastic IP {}", elastic.address));
         }
         for group in &found.groups {
-            text.push_str(&format!(
-                "{region}: fleet {}: security group {} {}\n",
-                group.fleet, group.id, group.name
-            ));
+            line(&group.fleet, format!("security group {} {}", group.id, group.name));
+        }
+        for left in &tagged {
+            line(&left.fleet, format!("{} {}", left.kind, left.id));
         }
         all.push((region.clone(), found));
     }
     if text.is_empty() {
         text = format!("nothing of yours in {}\n", scope.regions.join(", "));
     }
-    text.push_str(&status::others(&all));
+    text.push_str(&scope.elsewhere());
+    text.push_str(&status::others(&all, &meant.whose));
     text.push_str("nothing was removed (--dry-run)\n");
     show::out(&text)
         .map(|()| Exit::Ok)
         .map_err(|error| Error::Unexpected(Box::new(error)))
 }
 
-async fn one_region(scope: &Scope, meant: &Meant, region: &str) -> Result<Ended, Ec2Error> {
+async fn one_region(scope: &Scope, meant: &Meant, region: &str, seen: &LastSeen) -> Ended {
     let at = scope.aws.region(region);
-    for noted in &scope.noted {
-        settle_calls(&at, meant, noted, region).await?;
-    }
-    let found = raze::look(&at, meant).await?;
-    let left = match found.is_empty() {
-        true => Vec::new(),
-        false => raze::remove(&at, meant, found.clone(), &|line| show::say(&line)).await?,
-    };
-    Ok(Ended {
+    let mut ended = Ended {
         region: region.to_owned(),
-        found,
-        left,
-    })
+        found: Found::default(),
+        left: Ok(Vec::new()),
+    };
+    ended.left = async {
+        for noted in &scope.noted {
+            let alive = seen.get(&noted.name).copied().unwrap_or(Timestamp::MIN);
+            settle_calls(&at, meant, noted, alive).await?;
+        }
+        ended.found = raze::look(&at, meant).await?;
+        let named = named(scope, region);
+        raze::remove(&at, meant, &ended.found, &named, &|line| show::say(&line)).await
+    }
+    .await;
+    ended
 }
 
-/// Waits for what may still come of calls whose answer was never noted.
-async fn settle_calls(
-    at: &crate::fleet::ec2::Regional,
-    meant: &Meant,
-    noted: &Noted,
-    region: &str,
-) -> Result<(), Ec2Error> {
+/// Hosts that the ledgers name in a region.
+fn named(scope: &Scope, region: &str) -> Vec<Named> {
+    let ledgers = scope.noted.iter().filter_map(|noted| noted.ledger.as_ref());
+    let hosts = ledgers
+        .filter_map(|ledger| ledger.regions.get(region))
+        .flat_map(|held| &held.hosts);
+    hosts
+        .map(|host| Named {
+            id: host.id.clone(),
+            at: host.launched_at,
+        })
+        .collect()
+}
+
+/// Waits for what may still come of calls whose answer was never noted. `alive` is when their caller was last seen.
+async fn settle_calls(at: &Regional, meant: &Meant, noted: &Noted, alive: Timestamp) -> Result<(), Ec2Error> {
     let Some(ledger) = &noted.ledger else { return Ok(()) };
-    let open: Vec<_> = ledger
-        .unanswered()
-        .filter(|(at, _)| *at == region)
-        .map(|(_, launch)| launch.clone())
-        .collect();
-    await_launches(at, &open).await?;
-    let held = ledger.regions.get(region);
+    let open = ledger.unanswered().filter(|(region, _)| *region == at.name);
+    let open: Vec<_> = open.map(|(_, launch)| launch.clone()).collect();
+    await_launches(at, &open, alive).await?;
+    let held = ledger.regions.get(&at.name);
     let group = held
         .and_then(|held| held.group.as_ref())
         .is_some_and(|group| group.ours && group.id.is_none());
-    let written = std::fs::metadata(noted.folder.ledger()).and_then(|file| file.modified());
-    while group && written.as_ref().is_ok_and(|at| age(*at) < LATE) {
+    while group && Timestamp::now().duration_since(alive) < LATE {
         let found = raze::look(at, meant).await?;
         if found.groups.iter().any(|group| group.fleet == noted.name) {
             break;
@@ -187,23 +202,20 @@ async fn settle_calls(
     Ok(())
 }
 
-/// How old a file is, by the file system's clock.
-fn age(written: SystemTime) -> Duration {
-    written.elapsed().unwrap_or_default()
-}
-
-/// The ledgers keep what is left, and nothing else.
-fn strike_out(scope: &Scope, regions: &[Ended], troubles: &[(String, Ec2Error)]) -> Result<(), Error> {
+/// The ledgers keep what is left, and what nobody could look at.
+fn strike_out(scope: &Scope, regions: &[Ended]) -> Result<(), Error> {
     for noted in &scope.noted {
         let Some(mut ledger) = noted.ledger.clone() else {
             // a ledger that cannot be read names nothing; its key opens nothing any more
-            if troubles.is_empty() && regions.iter().all(|ended| ended.left.is_empty()) {
+            if regions.iter().all(|ended| ended.left.as_ref().is_ok_and(Vec::is_empty)) {
                 remove(noted)?;
             }
             continue;
         };
         for ended in regions {
-            strike_region(&mut ledger, ended);
+            if let Ok(left) = &ended.left {
+                strike_region(&mut ledger, &ended.region, left);
+            }
         }
         if ledger.is_empty() {
             remove(noted)?;
@@ -214,24 +226,20 @@ fn strike_out(scope: &Scope, regions: &[Ended], troubles: &[(String, Ec2Error)])
     Ok(())
 }
 
-fn strike_region(ledger: &mut Ledger, ended: &Ended) {
-    let is_left = |id: &str| ended.left.iter().any(|left| left.id == id);
-    let Some(held) = ledger.regions.get_mut(&ended.region) else {
+fn strike_region(ledger: &mut Ledger, region: &str, left: &[Remaining]) {
+    let is_left = |id: &str| left.iter().any(|left| left.id == id);
+    let Some(held) = ledger.regions.get_mut(region) else {
         return;
     };
     held.launches.clear();
     held.hosts.retain(|host| is_left(&host.id));
     held.elastic.retain(|elastic| is_left(&elastic.id));
-    if !held
-        .group
-        .as_ref()
-        .and_then(|group| group.id.as_deref())
-        .is_some_and(is_left)
-    {
+    let group = held.group.as_ref().and_then(|group| group.id.as_deref());
+    if !group.is_some_and(is_left) {
         held.group = None;
     }
     if held.hosts.is_empty() && held.elastic.is_empty() && held.group.is_none() {
-        ledger.regions.remove(&ended.region);
+        ledger.regions.remove(region);
     }
 }
 
@@ -243,78 +251,93 @@ fn remove(noted: &Noted) -> Result<(), Error> {
 }
 
 /// Says what was removed, what is left, and what is others'.
-async fn tell(
-    args: &FleetArgs,
-    scope: &Scope,
-    regions: &[Ended],
-    newcomer: bool,
-    troubles: Vec<(String, Ec2Error)>,
-) -> Result<Exit, Error> {
+fn tell(args: &FleetArgs, scope: &Scope, meant: &Meant, regions: &[Ended]) -> Result<Exit, Error> {
     let hosts: usize = regions.iter().map(|ended| ended.found.hosts.len()).sum();
-    let others: usize = regions
+    let beside = |ended: &Ended| ended.found.groups.len() + ended.found.elastic.len();
+    let all = hosts + regions.iter().map(beside).sum::<usize>();
+    let left: Vec<Remaining> = regions
         .iter()
-        .map(|ended| ended.found.groups.len() + ended.found.elastic.len())
-        .sum();
-    let left: Vec<Remaining> = regions.iter().flat_map(|ended| ended.left.clone()).collect();
-    let looked: Vec<&str> = regions.iter().map(|ended| ended.region.as_str()).collect();
-    let mut text = match (hosts + others, left.is_empty()) {
-        (0, _) => format!("nothing of yours in {}", looked.join(", ")),
+        .filter_map(|ended| ended.left.as_ref().ok())
+        .flatten()
+        .cloned()
+        .collect();
+    let looked: Vec<&str> = regions
+        .iter()
+        .filter(|ended| ended.left.is_ok())
+        .map(|ended| ended.region.as_str())
+        .collect();
+    let looked = looked.join(", ");
+    let mut text = match (all, left.is_empty()) {
+        (_, false) => format!("NOT removed: {}", show::fleet::remaining(&left)),
+        (0, true) => format!("nothing of yours in {looked}"),
         (_, true) => format!(
-            "{} ended, nothing tagged is left in {}",
-            raze::count(hosts, "host"),
-            looked.join(", ")
+            "{} ended, nothing tagged is left in {looked}",
+            raze::count(hosts, "host")
         ),
-        _ => format!("NOT removed: {}", show::fleet::remaining(&left)),
     };
-    if hosts + others == 0 && !args.scope.all_regions {
+    if all == 0 && left.is_empty() && !args.scope.all_regions {
         text.push_str(" (--all-regions looks everywhere)");
     }
     text.push('\n');
+    text.push_str(&scope.elsewhere());
     let found: Vec<_> = regions
         .iter()
         .map(|ended| (ended.region.clone(), ended.found.clone()))
         .collect();
-    let strangers = status::others(&found);
-    text.push_str(&strangers);
-    let mut exits = vec![if left.is_empty() { Exit::Ok } else { Exit::LeftBehind }];
-    if newcomer && args.owner.is_none() && !strangers.is_empty() {
-        exits.push(newcomers(scope, &found, &mut text).await?);
-    } else if let Some((_, owner)) = found.iter().flat_map(|(_, found)| found.others.keys()).next() {
-        text.push_str(&format!("to take another owner's: swarm down --owner '{owner}'\n"));
-    }
+    text.push_str(&status::others(&found, &meant.whose));
+    let mut exits = vec![if left.is_empty() && scope.foreign.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::LeftBehind
+    }];
+    exits.push(strangers(args, scope, meant, &found, &mut text)?);
     show::out(&text).map_err(|error| Error::Unexpected(Box::new(error)))?;
-    for (region, error) in &troubles {
-        show::say(&format!("{region} could not be cleared: {error}"));
-        exits.push(match named_in(scope, region) {
-            true => Exit::LeftBehind,
-            false => Exit::Unexpected,
-        });
+    for ended in regions {
+        if let Err(error) = &ended.left {
+            show::say(&format!("{} could not be cleared: {error}", ended.region));
+            let had =
+                !ended.found.is_empty() || !named(scope, &ended.region).is_empty() || is_noted(scope, &ended.region);
+            exits.push(if had { Exit::LeftBehind } else { Exit::Unexpected });
+        }
     }
     Ok(Exit::foremost(exits))
 }
 
-/// This machine never made a fleet: what the same caller made elsewhere may be what is meant, and it still costs.
-async fn newcomers(scope: &Scope, found: &[(String, Found)], text: &mut String) -> Result<Exit, Error> {
-    let arn = scope.aws.caller(&scope.regions[0]).await?;
-    let mut owners: Vec<&str> = found
-        .iter()
-        .flat_map(|(_, found)| found.others.keys().map(|(_, owner)| owner.as_str()))
-        .filter(|owner| Whose::Named(arn.clone()).owns(owner))
-        .collect();
-    owners.sort_unstable();
-    owners.dedup();
-    for owner in &owners {
-        text.push_str(&format!(
-            "made by your own credentials on another machine, and still there: swarm down --owner '{owner}'\n"
-        ));
+/// The lines that take other owners' fleets. A machine that never made a fleet may be where somebody tries to end what the
+/// same caller made on another one: that still costs, and a script is told so.
+fn strangers(
+    args: &FleetArgs,
+    scope: &Scope,
+    meant: &Meant,
+    found: &[(String, Found)],
+    text: &mut String,
+) -> Result<Exit, Error> {
+    let newcomer = args.owner.is_none() && scope.state.installation()?.is_none();
+    let mut exit = Exit::Ok;
+    let mut told: Vec<(&str, &str)> = Vec::new();
+    for (region, found) in found {
+        for (fleet, owner) in found.others.keys().filter(|(_, owner)| !meant.whose.owns(owner)) {
+            let (arn, _) = owner.rsplit_once('@').unwrap_or((owner, ""));
+            let mine_elsewhere = newcomer && is_same_caller(arn, &scope.arn);
+            if told.contains(&(fleet, owner)) || args.owner.is_some() {
+                continue;
+            }
+            told.push((fleet, owner));
+            let made = if mine_elsewhere {
+                exit = Exit::LeftBehind;
+                "made by your own credentials on another machine, and still there"
+            } else {
+                "to take another owner's"
+            };
+            text.push_str(&format!(
+                "{made}: swarm down --fleet {fleet} --region {region} --owner '{owner}'\n"
+            ));
+        }
     }
-    Ok(if owners.is_empty() { Exit::Ok } else { Exit::LeftBehind })
+    Ok(exit)
 }
 
-fn named_in(scope: &Scope, region: &str) -> bool {
-    scope
-        .noted
-        .iter()
-        .filter_map(|noted| noted.ledger.as_ref())
-        .any(|ledger| ledger.regions.contains_key(region))
+fn is_noted(scope: &Scope, region: &str) -> bool {
+    let mut ledgers = scope.noted.iter().filter_map(|noted| noted.ledger.as_ref());
+    ledgers.any(|ledger| ledger.regions.contains_key(region))
 }

@@ -59,9 +59,18 @@ pub async fn extend(args: &ExtendArgs) -> Result<Exit, Error> {
         ..ScopeArgs::default()
     };
     let scope = scope(state.clone(), noted(&state, &scope_args)?, &scope_args).await?;
-    for region in ledger.regions.keys().cloned().collect::<Vec<_>>() {
+    for region in ledger
+        .regions
+        .keys()
+        .filter(|_| scope.foreign.is_empty())
+        .cloned()
+        .collect::<Vec<_>>()
+    {
         let listed = scope.aws.region(&region).instances().await?;
         reconcile(&mut ledger, &region, &listed);
+    }
+    if !scope.foreign.is_empty() {
+        return Err(Error::Usage(scope.elsewhere().trim_end().to_owned().into()));
     }
     if ledger.hosts().next().is_none() {
         return Err(gone(&name));
@@ -70,20 +79,26 @@ pub async fn extend(args: &ExtendArgs) -> Result<Exit, Error> {
     let until = Timestamp::now() + SignedDuration::try_from(ttl).unwrap_or(SignedDuration::from_hours(2));
     let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
     let failed = set_timers(&ledger, &transport, until, ttl).await;
+    let mut set = Vec::new();
     for (region, held) in &mut ledger.regions {
-        let set: Vec<String> = held
+        let hosts = held
             .hosts
             .iter_mut()
-            .filter(|host| !failed.iter().any(|(id, _)| *id == host.id))
+            .filter(|host| !failed.iter().any(|(id, _)| *id == host.id));
+        let ids: Vec<String> = hosts
             .map(|host| {
                 host.until = until;
                 host.id.clone()
             })
             .collect();
-        let tag = (UNTIL_TAG.to_owned(), until.to_string());
-        scope.aws.region(region).tag(&set, &[tag]).await?;
+        set.push((region.clone(), ids));
     }
+    // the timers run: that comes first, whatever becomes of the tags
     ledger.write(&folder)?;
+    for (region, ids) in set {
+        let tag = (UNTIL_TAG.to_owned(), until.to_string());
+        scope.aws.region(&region).tag(&ids, &[tag]).await?;
+    }
     show::out(&show::fleet::ready(&name, &rows(&ledger))).map_err(|error| Error::Unexpected(Box::new(error)))?;
     for (id, why) in &failed {
         show::say(&format!("{id} keeps its old end: {why}"));
@@ -106,13 +121,13 @@ pub fn gone(name: &str) -> Error {
 async fn set_timers(ledger: &Ledger, transport: &Transport, until: Timestamp, ttl: Duration) -> Vec<(String, String)> {
     let run = run_id::fresh();
     let (ready, unready): (Vec<_>, Vec<_>) = ledger.hosts().map(|(_, host)| host).partition(|host| host.ready);
-    let hosts = ledger.ready_hosts();
     let folders = settle::Folders::default();
     let folders = &folders;
-    let each = ready.iter().zip(&hosts).map(|(noted, host)| {
+    let each = ready.iter().map(|noted| {
         let nonce = format!("{run}extend");
         async move {
-            let stream = match transport.open(host, &nonce).await {
+            let host = ledger.as_host(noted);
+            let stream = match transport.open(&host, &nonce).await {
                 Ok(Opened::Shell(stream) | Opened::Agent(stream)) => stream,
                 Err(error) => return Some((noted.id.clone(), error.to_string())),
             };

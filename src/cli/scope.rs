@@ -6,6 +6,7 @@ use super::{Usage, fleet_name};
 use crate::error::Error;
 use crate::fleet::ec2::Aws;
 use crate::fleet::ledger::{FleetFolder, Ledger, LedgerError};
+use crate::fleet::owner::{self, Whose};
 use crate::show;
 use crate::state::State;
 use std::collections::BTreeSet;
@@ -42,12 +43,45 @@ pub struct Noted {
 pub struct Scope {
     /// Places of this user.
     pub state: State,
-    /// The fleets that this machine knows of.
+    /// The fleets that this machine knows of, in this account.
     pub noted: Vec<Noted>,
+    /// Those that are in another account than the credentials: nothing can be said of them here.
+    pub foreign: Vec<Noted>,
     /// AWS.
     pub aws: Aws,
+    /// Who is calling.
+    pub arn: String,
     /// Regions, sorted.
     pub regions: Vec<String>,
+}
+
+impl Scope {
+    /// The installations that are this user's: this one, and those that its ledgers name.
+    pub fn mine(&self) -> Result<Whose, Error> {
+        let ledgers = self.noted.iter().filter_map(|noted| noted.ledger.as_ref());
+        let named = ledgers
+            .filter_map(|ledger| owner::installation(&ledger.owner))
+            .map(str::to_owned);
+        Ok(Whose::Mine(
+            self.state.installation()?.into_iter().chain(named).collect(),
+        ))
+    }
+
+    /// What is said of a fleet in another account.
+    pub fn elsewhere(&self) -> String {
+        let line = |noted: &Noted| {
+            let ledger = noted.ledger.as_ref();
+            let profile = ledger.and_then(|ledger| ledger.profile.as_deref());
+            format!(
+                "fleet {} is in the AWS account {}, and these credentials are of {}: name its profile{}\n",
+                noted.name,
+                ledger.map(|ledger| owner::account(&ledger.owner)).unwrap_or_default(),
+                owner::account(&self.arn),
+                profile.map(|name| format!(" (--profile {name})")).unwrap_or_default()
+            )
+        };
+        self.foreign.iter().map(line).collect()
+    }
 }
 
 /// The fleets of this machine that are meant.
@@ -83,22 +117,32 @@ pub async fn scope(state: State, noted: Vec<Noted>, args: &ScopeArgs) -> Result<
     if let Some(wrong) = args.region.iter().find(|name| !is_region(name)) {
         return Err(Usage(format!("--region {wrong}: no region: write one as eu-west-1")).into());
     }
-    let ledgers = || noted.iter().filter_map(|noted| noted.ledger.as_ref());
-    let profile = args
-        .profile
-        .clone()
-        .or_else(|| ledgers().find_map(|ledger| ledger.profile.clone()));
+    let profile = profile(&noted, args)?;
     let aws = Aws::connect(profile.as_deref()).await?;
+    let here = aws.region_of_environment();
+    let named = || {
+        noted
+            .iter()
+            .filter_map(|noted| noted.ledger.as_ref())
+            .flat_map(|ledger| ledger.regions.keys())
+    };
+    let first = args.region.first().or(here.as_ref()).or(named().next()).cloned();
+    let first = first.ok_or_else(|| Usage("no region: name one with --region eu-west-1, or set AWS_REGION".into()))?;
+    let arn = aws.caller(&first).await?;
+    let is_here = |noted: &Noted| {
+        let ledger = noted.ledger.as_ref();
+        ledger.is_none_or(|ledger| owner::account(&ledger.owner) == owner::account(&arn))
+    };
+    let (noted, foreign): (Vec<Noted>, Vec<Noted>) = noted.into_iter().partition(is_here);
     let mut regions: BTreeSet<String> = args.region.iter().cloned().collect();
     if regions.is_empty() {
-        regions.extend(ledgers().flat_map(|ledger| ledger.regions.keys().cloned()));
-        regions.extend(aws.region_of_environment());
+        let ledgers = noted.iter().filter_map(|noted| noted.ledger.as_ref());
+        regions.extend(ledgers.flat_map(|ledger| ledger.regions.keys().cloned()));
+        regions.extend(here);
+        regions.insert(first.clone());
     }
-    let Some(first) = regions.first() else {
-        return Err(Usage("no region: name one with --region eu-west-1, or set AWS_REGION".into()).into());
-    };
     if args.all_regions {
-        let listed = aws.region(first).regions().await?;
+        let listed = aws.region(&first).regions().await?;
         regions.extend(
             listed
                 .into_iter()
@@ -109,7 +153,35 @@ pub async fn scope(state: State, noted: Vec<Noted>, args: &ScopeArgs) -> Result<
     Ok(Scope {
         state,
         noted,
+        foreign,
         aws,
+        arn,
         regions: regions.into_iter().collect(),
     })
+}
+
+/// The profile that is named, else the one that all of the ledgers were made with.
+fn profile(noted: &[Noted], args: &ScopeArgs) -> Result<Option<String>, Usage> {
+    if args.profile.is_some() {
+        return Ok(args.profile.clone());
+    }
+    let ledgers: Vec<&Ledger> = noted.iter().filter_map(|noted| noted.ledger.as_ref()).collect();
+    let profiles: BTreeSet<Option<&String>> = ledgers.iter().map(|ledger| ledger.profile.as_ref()).collect();
+    if profiles.len() > 1 {
+        let each: Vec<String> = ledgers
+            .iter()
+            .map(|ledger| {
+                format!(
+                    "{} ({})",
+                    ledger.fleet,
+                    ledger.profile.as_deref().unwrap_or("the environment")
+                )
+            })
+            .collect();
+        return Err(Usage(format!(
+            "your fleets were made with several profiles: {}: take one at a time with --fleet, or name one --profile",
+            each.join(", ")
+        )));
+    }
+    Ok(profiles.into_iter().next().flatten().cloned())
 }

@@ -7,7 +7,6 @@ use super::scope::{Noted, Scope, ScopeArgs, noted, scope};
 use crate::agent_binary::AgentBinaries;
 use crate::error::{Error, Exit};
 use crate::fleet::ec2::Instance;
-use crate::fleet::host::{Host, Origin};
 use crate::fleet::ledger::Ledger;
 use crate::fleet::owner::Whose;
 use crate::fleet::price;
@@ -40,7 +39,7 @@ pub async fn status(args: &StatusArgs) -> Result<Exit, Error> {
     let known = noted(&state, &args.scope)?;
     let scope = scope(state, known, &args.scope).await?;
     let meant = Meant {
-        whose: Whose::Mine(scope.state.installation()?),
+        whose: scope.mine()?,
         fleet: args.scope.fleet.clone(),
         run: None,
     };
@@ -56,7 +55,8 @@ pub async fn status(args: &StatusArgs) -> Result<Exit, Error> {
     if text.is_empty() {
         text = format!("no fleet of yours in {}\n", scope.regions.join(", "));
     }
-    text.push_str(&others(&found));
+    text.push_str(&scope.elsewhere());
+    text.push_str(&others(&found, &meant.whose));
     show::out(&text)
         .map(|()| Exit::Ok)
         .map_err(|error| Error::Unexpected(Box::new(error)))
@@ -174,22 +174,16 @@ async fn ask(rows: &mut [HostRow], ledger: &Ledger, noted: &Noted, args: &Status
     let transport = Arc::new(transport(ledger, &noted.folder, args.ssh_config.clone()).await?);
     let binaries = AgentBinaries::default();
     let run = run_id::fresh();
-    let is_ready = |id: &str| ledger.hosts().any(|(_, host)| host.id == id && host.ready);
-    let asked = rows.iter_mut().filter(|row| is_ready(&row.id)).map(|row| {
-        let host = Host {
-            name: row.id.clone(),
-            user: Some(ledger.login.clone()),
-            address: row
-                .address
-                .or_else(|| row.private.first().copied())
-                .map(|a| a.to_string())
-                .unwrap_or_default(),
-            port: None,
-            weight: 1,
-            group: None,
-            sources: None,
-            origin: Origin::Fleet(ledger.fleet.clone()),
-        };
+    let ready = |id: &str| {
+        ledger
+            .hosts()
+            .map(|(_, host)| host)
+            .find(|host| host.id == id && host.ready)
+    };
+    let asked = rows
+        .iter_mut()
+        .filter_map(|row| Some((ledger.as_host(ready(&row.id)?), row)));
+    let asked = asked.map(|(host, row)| {
         let (transport, binaries, nonce) = (Arc::clone(&transport), &binaries, format!("{run}status"));
         async move {
             let said = greet(&transport, &host, binaries, &nonce).await;
@@ -204,12 +198,17 @@ async fn ask(rows: &mut [HostRow], ledger: &Ledger, noted: &Noted, args: &Status
 }
 
 /// Fleets of others, and of one's own that were not asked for.
-pub fn others(found: &[(String, Found)]) -> String {
+pub fn others(found: &[(String, Found)], mine: &Whose) -> String {
     let mut text = String::new();
     for (region, found) in found {
         for ((fleet, owner), hosts) in &found.others {
+            let whose = if mine.owns(owner) {
+                "yours, not asked for"
+            } else {
+                owner
+            };
             text.push_str(&format!(
-                "left alone in {region}: fleet {fleet} of {owner}: {}\n",
+                "left alone in {region}: fleet {fleet} of {whose}: {}\n",
                 raze::count(*hosts, "host")
             ));
         }

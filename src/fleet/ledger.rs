@@ -41,6 +41,10 @@ pub struct Ledger {
     pub login: String,
     /// The user's own private key, with `--key`; else the throwaway one beside the ledger.
     pub identity: Option<PathBuf>,
+    /// `--key`, the user's key pair in EC2, for hosts that are added later.
+    pub key: Option<String>,
+    /// `--ssh-from`, likewise.
+    pub ssh_from: Option<String>,
     /// `--profile`, for later commands.
     pub profile: Option<String>,
     /// Ours by region.
@@ -123,6 +127,8 @@ pub struct Elastic {
 pub struct FleetHost {
     /// Instance id.
     pub id: String,
+    /// The `up` that launched it.
+    pub run: String,
     /// Instance type.
     pub kind: String,
     /// Availability zone.
@@ -200,6 +206,8 @@ impl Ledger {
             owner: owner.to_owned(),
             login: login.to_owned(),
             identity: None,
+            key: None,
+            ssh_from: None,
             profile: None,
             regions: BTreeMap::new(),
         }
@@ -282,7 +290,24 @@ impl Ledger {
         self.identity.clone().unwrap_or_else(|| folder.login_key())
     }
 
-    /// The hosts that are ready, as a run takes them: named by instance, grouped by region where there are several.
+    /// A host as ssh reaches it, called by its instance id.
+    pub fn as_host(&self, host: &FleetHost) -> Host {
+        Host {
+            name: host.id.clone(),
+            user: Some(self.login.clone()),
+            address: host
+                .ssh_address()
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            port: None,
+            weight: 1,
+            group: None,
+            sources: None,
+            origin: Origin::Fleet(self.fleet.clone()),
+        }
+    }
+
+    /// The hosts that are ready, as a run takes them: named by address, grouped by region where there are several.
     pub fn ready_hosts(&self) -> Vec<Host> {
         let grouped = self.regions.values().filter(|region| !region.hosts.is_empty()).count() > 1;
         let ready = self.hosts().filter(|(_, host)| host.ready);
@@ -292,13 +317,9 @@ impl Ledger {
                 let several = host.private.len() > 1;
                 Some(Host {
                     name: address.to_string(),
-                    user: Some(self.login.clone()),
-                    address: address.to_string(),
-                    port: None,
-                    weight: 1,
                     group: grouped.then(|| region.to_owned()),
                     sources: several.then(|| joined(&host.private)),
-                    origin: Origin::Fleet(self.fleet.clone()),
+                    ..self.as_host(host)
                 })
             })
             .collect()
@@ -354,6 +375,7 @@ mod tests {
     fn host(id: &str, private: &[&str]) -> FleetHost {
         FleetHost {
             id: id.to_owned(),
+            run: "r".to_owned(),
             kind: "t2.micro".to_owned(),
             zone: "us-east-1a".to_owned(),
             address: Some("203.0.113.7".parse().unwrap()),

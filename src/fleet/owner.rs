@@ -32,11 +32,30 @@ impl fmt::Display for Owner {
     }
 }
 
+/// The account in an ARN or in a `swarm:owner`.
+pub fn account(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+/// The installation in a `swarm:owner`.
+pub fn installation(tag: &str) -> Option<&str> {
+    tag.rsplit_once('@').map(|(_, installation)| installation)
+}
+
+/// Whether both ARNs are the same user, or the same role in whatever session.
+pub fn is_same_caller(a: &str, b: &str) -> bool {
+    let role = |arn: &str| match arn.split_once(":assumed-role/") {
+        Some((before, role)) => format!("{before}:{}", role.split('/').next().unwrap_or_default()),
+        None => arn.to_owned(),
+    };
+    role(a) == role(b)
+}
+
 /// Whose fleets a command takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// Those of this installation; without one, nobody's.
-    Mine(Option<String>),
+    /// Those of these installations: this one, and those that its ledgers name.
+    Mine(Vec<String>),
     /// `--owner`: the whole tag, an ARN, or an installation's name.
     Named(String),
 }
@@ -46,7 +65,7 @@ impl Whose {
     pub fn owns(&self, tag: &str) -> bool {
         let (arn, installation) = tag.rsplit_once('@').unwrap_or((tag, ""));
         match self {
-            Self::Mine(own) => own.as_deref().is_some_and(|own| own == installation),
+            Self::Mine(own) => own.iter().any(|own| own == installation),
             Self::Named(name) => !name.is_empty() && [tag, arn, installation].contains(&name.as_str()),
         }
     }
@@ -59,9 +78,9 @@ mod tests {
     #[test]
     fn the_installation_decides() {
         let owner = Owner::new("arn:aws:sts::1:assumed-role/dev/ann@example.com", "0123456789abcdef").to_string();
-        assert!(Whose::Mine(Some("0123456789abcdef".into())).owns(&owner));
-        assert!(!Whose::Mine(Some("fedcba9876543210".into())).owns(&owner));
-        assert!(!Whose::Mine(None).owns(&owner));
+        assert!(Whose::Mine(vec!["x".into(), "0123456789abcdef".into()]).owns(&owner));
+        assert!(!Whose::Mine(vec!["fedcba9876543210".into()]).owns(&owner));
+        assert!(!Whose::Mine(Vec::new()).owns(&owner));
         for named in [
             owner.as_str(),
             "0123456789abcdef",
@@ -74,9 +93,23 @@ mod tests {
     }
 
     #[test]
+    fn callers_and_their_accounts() {
+        assert_eq!(
+            account("arn:aws:sts::123456789012:assumed-role/dev/ann@x"),
+            "123456789012"
+        );
+        assert_eq!(account("odd"), "");
+        assert_eq!(installation("arn:aws:iam::1:user/a@b@0123"), Some("0123"));
+        let of = |session: &str| format!("arn:aws:sts::1:assumed-role/dev/{session}");
+        assert!(is_same_caller(&of("ci-1"), &of("ci-2")));
+        assert!(!is_same_caller(&of("ci-1"), "arn:aws:sts::1:assumed-role/ops/ci-1"));
+        assert!(is_same_caller("arn:aws:iam::1:user/a", "arn:aws:iam::1:user/a"));
+    }
+
+    #[test]
     fn a_long_arn_still_fits_a_tag() {
         let owner = Owner::new(&"a".repeat(400), "0123456789abcdef");
         assert_eq!(owner.to_string().len(), 256);
-        assert!(Whose::Mine(Some("0123456789abcdef".into())).owns(&owner.to_string()));
+        assert!(Whose::Mine(vec!["0123456789abcdef".into()]).owns(&owner.to_string()));
     }
 }

@@ -3,13 +3,12 @@
 
 use super::ec2::{Aws, Ec2Error, Instance, Lack, Order, Phase, Rule};
 use super::ledger::{Elastic, FleetFolder, FleetHost, Group, Launch, LaunchState, Ledger, LedgerError};
-use super::owner::Owner;
+use super::owner::{self, Owner, Whose};
 use super::shape;
 use super::survey::{Recipe, Site, Supply};
 use super::user_data::{Boot, user_data};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long an instance that answers over SSH may still be called pending.
@@ -39,18 +38,6 @@ pub enum RaiseError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// Fewer hosts than are needed.
-    #[error("{region}: {got} of {wanted} hosts could be launched: {why}")]
-    Short {
-        /// Where.
-        region: String,
-        /// Launched.
-        got: u32,
-        /// Asked for.
-        wanted: u32,
-        /// EC2's last word.
-        why: String,
-    },
 }
 
 /// What one `up` works with.
@@ -82,11 +69,6 @@ impl Raising {
         shape::tags(&self.ledger.fleet, &self.run, &self.owner, &self.tags)
     }
 
-    /// Whether a launch is this command's.
-    pub fn is_ours(&self, token: &str) -> bool {
-        token.starts_with(&format!("{}-", self.run))
-    }
-
     /// The security group of a region: the user's, the one that is there, or a new one; open to `ssh_from`. `None` where
     /// nothing is launched and no group of ours is.
     pub async fn group(&mut self, site: &Site) -> Result<Option<String>, RaiseError> {
@@ -100,14 +82,14 @@ impl Raising {
             return Ok(Some(id));
         }
         let vpc = site.supply.as_ref().map(|supply| supply.places[0].vpc.as_str());
-        let Some(vpc) = vpc.or(site.group.as_ref().map(|group| group.vpc.as_str())) else {
+        let Some(vpc) = vpc.or(site.group().map(|group| group.vpc.as_str())) else {
             // hosts without a group of ours: they were launched with the user's
             return Ok(None);
         };
         let name = shape::group_name(&self.ledger.fleet, &self.owner.installation);
         let mut group = Group {
             name: name.clone(),
-            id: site.group.as_ref().map(|found| found.id.clone()),
+            id: site.group().map(|found| found.id.clone()),
             ours: true,
         };
         self.ledger.region(&site.at.name).group = Some(group.clone());
@@ -115,7 +97,7 @@ impl Raising {
         let id = match &group.id {
             Some(id) => id.clone(),
             None => {
-                let id = site.at.create_group(&name, vpc, &self.all_tags()).await?;
+                let id = self.made_group(site, &name, vpc).await?;
                 group.id = Some(id.clone());
                 self.ledger.region(&site.at.name).group = Some(group);
                 self.ledger.write(&self.folder)?;
@@ -123,11 +105,7 @@ impl Raising {
             }
         };
         if let Some(from) = self.ssh_from {
-            let open_to = site
-                .group
-                .as_ref()
-                .map(|found| found.open_to.clone())
-                .unwrap_or_default();
+            let open_to = site.group().map(|found| found.open_to.clone()).unwrap_or_default();
             if !open_to.contains(&from) {
                 site.at.change_group(&id, Rule::Open, from).await?;
             }
@@ -136,6 +114,24 @@ impl Raising {
             }
         }
         Ok(Some(id))
+    }
+
+    /// Makes a group. A try whose answer was lost may have made it already; and EC2 may not know it yet, a moment later.
+    async fn made_group(&self, site: &Site, name: &str, vpc: &str) -> Result<String, RaiseError> {
+        let made = site.at.create_group(name, vpc, &self.all_tags()).await;
+        let id = match made {
+            Err(error) if error.code() == Some("InvalidGroup.Duplicate") => {
+                let mut groups = site.at.groups().await?;
+                groups.retain(|group| group.name == name && group.vpc == vpc);
+                groups.pop().ok_or(error)?.id
+            }
+            other => other?,
+        };
+        let began = tokio::time::Instant::now();
+        while !site.at.groups().await?.iter().any(|group| group.id == id) && began.elapsed() < PENDING {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(id)
     }
 
     /// Launches what is lacking, zone after zone. Gives how many, and what was said where a zone had no room.
@@ -176,6 +172,7 @@ impl Raising {
                 group: group.to_owned(),
                 kind: supply.kind.name.clone(),
                 image: supply.image.id.clone(),
+                lasting_disks: supply.image.lasting_disks.clone(),
                 key: self.recipe.key.clone(),
                 user_data: self.user_data(until),
                 secondary: supply.secondary,
@@ -188,12 +185,14 @@ impl Raising {
             let answer = site.at.launch(&order).await;
             let state = match &answer {
                 Ok(_) => LaunchState::Answered,
-                Err(Ec2Error::NoAnswer { .. }) => LaunchState::Asked,
-                Err(_) => LaunchState::Refused,
+                Err(error) if error.made_nothing() => LaunchState::Refused,
+                Err(_) => LaunchState::Asked,
             };
             let region = self.ledger.region(&site.at.name);
             if let Some(noted) = region.launches.iter_mut().find(|noted| noted.token == launch.token) {
                 noted.state = state;
+                // an unknown outcome is waited for from now on: the last try was made just now
+                noted.at = Timestamp::now();
             }
             if let Ok(instances) = &answer {
                 for instance in instances {
@@ -204,8 +203,8 @@ impl Raising {
             match answer {
                 Ok(instances) => got += u32::try_from(instances.len()).unwrap_or(u32::MAX),
                 Err(error) if error.lack() == Lack::Capacity => said.push(format!("{}: {error}", place.zone)),
-                // what a zone gave before counts, when the account's limit is met
-                Err(error) if error.lack() == Lack::Quota && got > 0 => {
+                // the account's limit is met here; other regions have their own
+                Err(error) if error.lack() == Lack::Quota => {
                     said.push(error.to_string());
                     break;
                 }
@@ -253,40 +252,67 @@ impl Raising {
         }
     }
 
-    /// Takes an Elastic IP for every address of the fleet's hosts that wants one and has none, and gives it.
+    /// Sees to it that every address that wants an Elastic IP has one: those that are taken and free come first.
     pub async fn elastic(&mut self, site: &Site) -> Result<u32, RaiseError> {
         let mut given = 0;
         let instances = self.running(site).await?;
+        let mut free = self.noted_elastic(site).await?;
         for instance in instances.iter().filter(|instance| instance.phase == Phase::Running) {
             let known = self.ledger.host_mut(&instance.id).is_some();
             let Some(interface) = instance.interface.as_ref().filter(|_| known) else {
                 continue;
             };
-            let wanting: Vec<IpAddr> = instance
-                .private
-                .iter()
-                .skip(1)
-                .take(self.recipe.elastic as usize)
-                .copied()
-                .collect();
-            for private in wanting {
-                let of = Some((instance.id.clone(), private));
-                let region = self.ledger.region(&site.at.name);
-                if region.elastic.iter().any(|elastic| elastic.of == of) {
+            for private in instance.private.iter().skip(1).take(self.recipe.elastic as usize) {
+                let of = Some((instance.id.clone(), *private));
+                let held = self.ledger.region(&site.at.name);
+                if held.elastic.iter().any(|elastic| elastic.of == of) {
                     continue;
                 }
-                let (id, address) = site.at.take_elastic(&self.all_tags()).await?;
-                self.ledger.region(&site.at.name).elastic.push(Elastic {
-                    id: id.clone(),
-                    address,
-                    of,
-                });
+                let id = match free.pop() {
+                    Some(id) => id,
+                    None => {
+                        let (id, address) = site.at.take_elastic(&self.all_tags()).await?;
+                        self.ledger.region(&site.at.name).elastic.push(Elastic {
+                            id: id.clone(),
+                            address,
+                            of: None,
+                        });
+                        self.ledger.write(&self.folder)?;
+                        id
+                    }
+                };
+                site.at.give_elastic(&id, interface, *private).await?;
+                let held = self.ledger.region(&site.at.name);
+                if let Some(elastic) = held.elastic.iter_mut().find(|elastic| elastic.id == id) {
+                    elastic.of = of;
+                }
                 self.ledger.write(&self.folder)?;
-                site.at.give_elastic(&id, interface, private).await?;
                 given += 1;
             }
         }
         Ok(given)
+    }
+
+    /// Brings the ledger's Elastic IPs up to what EC2 says, and gives those that belong to no host.
+    async fn noted_elastic(&mut self, site: &Site) -> Result<Vec<String>, RaiseError> {
+        let (fleet, own) = (self.ledger.fleet.clone(), self.owner.installation.clone());
+        let mut ours = site.at.elastic().await?;
+        ours.retain(|elastic| elastic.fleet == fleet && owner::installation(&elastic.owner) == Some(&own));
+        let free = ours
+            .iter()
+            .filter(|elastic| elastic.of.is_none())
+            .map(|elastic| elastic.id.clone());
+        let free = free.collect();
+        self.ledger.region(&site.at.name).elastic = ours
+            .into_iter()
+            .map(|elastic| Elastic {
+                id: elastic.id,
+                address: elastic.address,
+                of: elastic.of,
+            })
+            .collect();
+        self.ledger.write(&self.folder)?;
+        Ok(free)
     }
 }
 
@@ -301,6 +327,7 @@ fn adopt(hosts: &mut Vec<FleetHost>, instance: &Instance, launch: &Launch) {
     }
     hosts.push(FleetHost {
         id: instance.id.clone(),
+        run: launch.token.split('-').next().unwrap_or_default().to_owned(),
         kind: instance.kind.clone(),
         zone: instance.zone.clone(),
         address: instance.address,
@@ -317,7 +344,7 @@ fn adopt(hosts: &mut Vec<FleetHost>, instance: &Instance, launch: &Launch) {
 /// Changes the ledger to what EC2 lists of this fleet in a region.
 pub fn reconcile(ledger: &mut Ledger, region: &str, instances: &[Instance]) -> Vec<Instance> {
     let (fleet, owner) = (ledger.fleet.clone(), ledger.owner.clone());
-    let whose = super::owner::Whose::Mine(owner.rsplit_once('@').map(|(_, installation)| installation.to_owned()));
+    let whose = Whose::Mine(owner::installation(&owner).map(str::to_owned).into_iter().collect());
     let held = ledger.region(region);
     let mut strangers = Vec::new();
     let ours = instances.iter().filter(|i| i.fleet == fleet && whose.owns(&i.owner));

@@ -41,6 +41,7 @@ fn ledger(launched: &[&str], age: SignedDuration) -> Ledger {
     });
     held.hosts.extend(launched.iter().map(|id| FleetHost {
         id: (*id).into(),
+        run: "r".into(),
         kind: "t2.micro".into(),
         zone: "us-east-1a".into(),
         address: None,

@@ -14,8 +14,10 @@ const PAUSE: Duration = Duration::from_millis(1500);
 const ENDING: Duration = Duration::from_secs(300);
 /// How long volumes and network interfaces may take to go after their hosts.
 const TRAILING: Duration = Duration::from_secs(30);
-/// After so long nothing will come of a launch that was asked for.
-const LATE: SignedDuration = SignedDuration::from_secs(15);
+/// After so long nothing will come of a call whose caller is gone.
+pub const LATE: SignedDuration = SignedDuration::from_secs(20);
+/// How long EC2 may take to know an instance that it has launched itself.
+const FRESH: SignedDuration = SignedDuration::from_mins(2);
 /// Tries for one change that EC2 refuses.
 const TRIES: u32 = 4;
 
@@ -105,27 +107,45 @@ pub async fn look(at: &Regional, meant: &Meant) -> Result<Found, Ec2Error> {
 }
 
 /// A launch whose answer is not known may take effect a little later: waits until its hosts are listed, or until so much
-/// time has passed since it was asked for that nothing will come of it.
-pub async fn await_launches(at: &Regional, launches: &[Launch]) -> Result<(), Ec2Error> {
+/// time has passed since `alive`, when whoever asked for it was last seen, that nothing will come of it.
+pub async fn await_launches(at: &Regional, launches: &[Launch], alive: Timestamp) -> Result<(), Ec2Error> {
+    if launches.is_empty() {
+        return Ok(());
+    }
     loop {
         let instances = at.instances().await?;
-        let is_open = |launch: &&Launch| {
+        let is_open = |launch: &Launch| {
             let listed = instances
                 .iter()
                 .any(|i| i.token.as_deref() == Some(launch.token.as_str()));
-            !listed && Timestamp::now().duration_since(launch.at) < LATE
+            !listed && Timestamp::now().duration_since(alive.max(launch.at)) < LATE
         };
-        if !launches.iter().any(|launch| is_open(&launch)) {
+        if !launches.iter().any(is_open) {
             return Ok(());
         }
         sleep(PAUSE).await;
     }
 }
 
+/// A host that the ledger names: it is ended by its id, listed or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// `i-...`
+    pub id: String,
+    /// When it was launched.
+    pub at: Timestamp,
+}
+
 /// Removes all that is meant and verifies by tag that nothing is left. What is left is returned by name.
-pub async fn remove(at: &Regional, meant: &Meant, found: Found, tell: Tell<'_>) -> Result<Vec<Remaining>, Ec2Error> {
+pub async fn remove(
+    at: &Regional,
+    meant: &Meant,
+    found: &Found,
+    named: &[Named],
+    tell: Tell<'_>,
+) -> Result<Vec<Remaining>, Ec2Error> {
     let mut troubles: BTreeMap<String, String> = BTreeMap::new();
-    end_hosts(at, meant, &found, tell, &mut troubles).await?;
+    end_hosts(at, meant, found, named, tell, &mut troubles).await?;
     // an Elastic IP belongs to nobody as soon as its host is gone
     for address in &found.elastic {
         let done = again(|| at.release_elastic(&address.id)).await;
@@ -155,18 +175,24 @@ async fn end_hosts(
     at: &Regional,
     meant: &Meant,
     found: &Found,
+    named: &[Named],
     tell: Tell<'_>,
     troubles: &mut BTreeMap<String, String>,
 ) -> Result<(), Ec2Error> {
-    let mut known: Vec<String> = Vec::new();
+    let mut asked: Vec<String> = Vec::new();
     let began = Instant::now();
     let mut left = found.hosts.clone();
-    while !left.is_empty() {
-        let fresh: Vec<String> = left
+    // hosts that EC2 told us of and does not list yet
+    let mut unlisted: Vec<Named> = match named.is_empty() {
+        true => Vec::new(),
+        false => unlisted(named, &at.instances().await?),
+    };
+    while !left.is_empty() || !unlisted.is_empty() {
+        let listed = left
             .iter()
-            .filter(|host| host.phase != Phase::Ending && !known.contains(&host.id))
-            .map(|host| host.id.clone())
-            .collect();
+            .filter(|host| host.phase != Phase::Ending)
+            .map(|host| host.id.clone());
+        let fresh: Vec<String> = listed.filter(|id| !asked.contains(id)).collect();
         if !fresh.is_empty() {
             tell(format!("{}: terminating {}", at.name, fresh.join(" ")));
             if let Err(error) = again(|| at.terminate(&fresh)).await {
@@ -174,38 +200,54 @@ async fn end_hosts(
                     troubles.insert(id.clone(), error.to_string());
                 });
             }
-            known.extend(fresh);
+            asked.extend(fresh);
+        }
+        for host in &unlisted {
+            // not known to EC2 yet: the next round asks again
+            let _ = at.terminate(std::slice::from_ref(&host.id)).await;
         }
         if began.elapsed() > ENDING {
             return Ok(());
         }
         sleep(PAUSE).await;
-        left = at.instances().await?;
-        left.retain(|host| host.phase.exists() && meant.is(&host.fleet, &host.owner, &host.run));
+        let instances = at.instances().await?;
+        unlisted = self::unlisted(named, &instances);
+        let ours = |host: &Instance| meant.is(&host.fleet, &host.owner, &host.run);
+        left = instances
+            .into_iter()
+            .filter(|host| host.phase.exists() && ours(host))
+            .collect();
         // those that EC2 refuses to end are not waited for
-        if !left.is_empty()
-            && left
-                .iter()
-                .all(|host| troubles.contains_key(&host.id) && host.phase != Phase::Ending)
-        {
+        let refused = |host: &Instance| troubles.contains_key(&host.id) && host.phase != Phase::Ending;
+        if unlisted.is_empty() && !left.is_empty() && left.iter().all(refused) {
             return Ok(());
         }
     }
-    if !known.is_empty() {
-        tell(format!("{}: {} terminated", at.name, count(known.len(), "host")));
+    if !asked.is_empty() {
+        tell(format!("{}: {} terminated", at.name, count(asked.len(), "host")));
     }
     Ok(())
+}
+
+/// Hosts of which EC2 says nothing though they are young; of older ones it says nothing because they are long gone.
+fn unlisted(named: &[Named], instances: &[Instance]) -> Vec<Named> {
+    let now = Timestamp::now();
+    let is_open = |host: &&Named| now.duration_since(host.at) < FRESH && !instances.iter().any(|i| i.id == host.id);
+    named.iter().filter(is_open).cloned().collect()
+}
+
+/// Volumes and network interfaces that are meant: they go with their hosts, or a little later, or not at all.
+pub async fn trailing(at: &Regional, meant: &Meant) -> Result<Vec<Left>, Ec2Error> {
+    let mut tagged = at.tagged().await?;
+    tagged.retain(|left| ["volume", "network-interface"].contains(&left.kind.as_str()));
+    tagged.retain(|left| meant.is(&left.fleet, &left.owner, &left.run));
+    Ok(tagged)
 }
 
 async fn verify(at: &Regional, meant: &Meant, troubles: &BTreeMap<String, String>) -> Result<Vec<Remaining>, Ec2Error> {
     let began = Instant::now();
     loop {
-        let (found, tagged) = (look(at, meant).await?, at.tagged().await?);
-        let trailing: Vec<Left> = tagged
-            .into_iter()
-            .filter(|left| ["volume", "network-interface"].contains(&left.kind.as_str()))
-            .filter(|left| meant.is(&left.fleet, &left.owner, &left.run))
-            .collect();
+        let (found, trailing) = (look(at, meant).await?, trailing(at, meant).await?);
         if found.is_empty() && !trailing.is_empty() && began.elapsed() < TRAILING {
             sleep(PAUSE).await;
             continue;

@@ -34,8 +34,10 @@ pub struct Site {
     pub wanted: u32,
     /// Hosts of this fleet that are alive.
     pub alive: Vec<Instance>,
-    /// The fleet's own security group, if there is one.
-    pub group: Option<FoundGroup>,
+    /// Hosts that the ledger names, launched a moment ago and not listed yet.
+    pub fresh: u32,
+    /// The fleet's own security groups: one a network.
+    pub groups: Vec<FoundGroup>,
     /// What is launched, when something is lacking.
     pub supply: Option<Supply>,
 }
@@ -60,8 +62,22 @@ pub struct Supply {
 impl Site {
     /// How many hosts are lacking.
     pub fn missing(&self) -> u32 {
-        self.wanted
-            .saturating_sub(u32::try_from(self.alive.len()).unwrap_or(u32::MAX))
+        self.wanted.saturating_sub(self.there())
+    }
+
+    /// How many there are, listed or not yet.
+    pub fn there(&self) -> u32 {
+        u32::try_from(self.alive.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(self.fresh)
+    }
+
+    /// The group that fits: of the network that is launched in, else the first.
+    pub fn group(&self) -> Option<&FoundGroup> {
+        match &self.supply {
+            Some(supply) => self.groups.iter().find(|group| group.vpc == supply.places[0].vpc),
+            None => self.groups.first(),
+        }
     }
 }
 
@@ -71,12 +87,14 @@ pub async fn look(at: Regional, fleet: &str, mine: &Whose) -> Result<Site, Ec2Er
     let (instances, groups) = tokio::join!(at.instances(), at.groups());
     let mut alive = instances?;
     alive.retain(|host| host.phase.is_alive() && ours(&host.fleet, &host.owner));
-    let group = groups?.into_iter().find(|group| ours(&group.fleet, &group.owner));
+    let mut groups = groups?;
+    groups.retain(|group| ours(&group.fleet, &group.owner));
     Ok(Site {
         at,
         wanted: 0,
         alive,
-        group,
+        fresh: 0,
+        groups,
         supply: None,
     })
 }

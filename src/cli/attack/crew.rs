@@ -8,7 +8,7 @@ use crate::clock::now_ns;
 use crate::conduct::Entrant;
 use crate::conduct::event::Event;
 use crate::conduct::sync::Sample;
-use crate::deploy::{Deadlines, deploy};
+use crate::deploy::{Deadlines, DeployError, deploy};
 use crate::error::Error;
 use crate::fleet::host::{Host, Origin};
 use crate::link::{Link, LinkEvent};
@@ -229,9 +229,16 @@ impl Errand {
         {
             Ok(stream) => Link::start(stream, &self.nonce),
             Err(error) => {
+                let hint = match (&self.host.origin, &error) {
+                    (Origin::Fleet(name), DeployError::Transport(_)) => format!(
+                        "; a fleet's hosts let in the address that `swarm up` came from: if this machine's has changed, run \
+                         `swarm up` for fleet {name} again"
+                    ),
+                    _ => String::new(),
+                };
                 return self.tell(Event::Unreached {
                     host,
-                    why: chain(&error),
+                    why: chain(&error) + &hint,
                 });
             }
         };

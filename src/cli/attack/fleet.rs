@@ -46,18 +46,17 @@ pub fn known() -> Vec<String> {
         return Vec::new();
     };
     let names = state.fleets().unwrap_or_default();
-    let has_hosts = |name: &String| {
+    let says_something = |name: &String| {
         let folder = state.fleet(name).map(FleetFolder);
         // one that cannot be read is told by name when it is used
-        folder.is_ok_and(|folder| {
-            Ledger::read(&folder).map_or(true, |ledger| ledger.is_some_and(|l| l.hosts().next().is_some()))
-        })
+        folder.is_ok_and(|folder| Ledger::read(&folder).map_or(true, |ledger| ledger.is_some_and(|l| !l.is_empty())))
     };
-    names.into_iter().filter(has_hosts).collect()
+    names.into_iter().filter(says_something).collect()
 }
 
-/// Takes the fleet that the command names, as EC2 has it now. Without a network (`--dry-run`): as the ledger has it.
-pub async fn join(command: &mut AttackCommand, name: &str) -> Result<Joined, Error> {
+/// Takes the fleet that the command names, as EC2 has it now, beside so many hosts of lists. Without a network
+/// (`--dry-run`): as the ledger has it.
+pub async fn join(command: &mut AttackCommand, name: &str, beside: usize) -> Result<Joined, Error> {
     let state = State::real()?;
     let folder = FleetFolder(state.fleet(name)?);
     let ledger = Ledger::read(&folder)?;
@@ -79,8 +78,8 @@ pub async fn join(command: &mut AttackCommand, name: &str) -> Result<Joined, Err
     if !command.plan.sources.is_empty() {
         hosts.iter_mut().for_each(|host| host.sources = None);
     }
-    if hosts.len() < asked {
-        short(command, name, hosts.len(), asked)?;
+    if hosts.len() < asked || asked == 0 {
+        short(command, name, hosts.len(), asked, beside)?;
     }
     let joined = Joined {
         ledger,
@@ -96,9 +95,24 @@ pub async fn join(command: &mut AttackCommand, name: &str) -> Result<Joined, Err
 #[cfg(feature = "aws")]
 async fn reconciled(ledger: &mut Ledger, name: &str) -> Result<(), Error> {
     use crate::fleet::ec2::Aws;
+    use crate::fleet::owner::account;
     use crate::fleet::raise::reconcile;
+    let had = ledger.hosts().next().is_some();
     let aws = Aws::connect(ledger.profile.as_deref()).await?;
     let regions: Vec<String> = ledger.regions.keys().cloned().collect();
+    if let Some(first) = regions.first() {
+        let arn = aws.caller(first).await?;
+        if account(&arn) != account(&ledger.owner) {
+            return Err(Error::Usage(
+                format!(
+                    "fleet {name} is in the AWS account {}, and these credentials are of {}: set AWS_PROFILE to the profile that it was made with",
+                    account(&ledger.owner),
+                    account(&arn)
+                )
+                .into(),
+            ));
+        }
+    }
     let looks = regions
         .iter()
         .map(|region| async { aws.region(region).instances().await });
@@ -106,9 +120,9 @@ async fn reconciled(ledger: &mut Ledger, name: &str) -> Result<(), Error> {
     for (region, instances) in regions.iter().zip(&listed) {
         reconcile(ledger, region, instances);
     }
-    match ledger.hosts().next() {
-        Some(_) => Ok(()),
-        None => Err(crate::cli::extend::gone(name)),
+    match had && ledger.hosts().next().is_none() {
+        true => Err(crate::cli::extend::gone(name)),
+        false => Ok(()),
     }
 }
 
@@ -123,15 +137,20 @@ async fn reconciled(_ledger: &mut Ledger, name: &str) -> Result<(), Error> {
 }
 
 /// Some hosts are gone or not ready.
-fn short(command: &mut AttackCommand, name: &str, there: usize, asked: usize) -> Result<(), Error> {
+fn short(command: &mut AttackCommand, name: &str, there: usize, asked: usize, beside: usize) -> Result<(), Error> {
+    if asked == 0 {
+        return Err(Error::NoLoad(format!(
+            "fleet {name} has no host: `swarm up -s N --fleet {name}` launches some, `swarm down --fleet {name}` clears what is left of it"
+        )));
+    }
     let lacking = format!(
         "{} of {asked} hosts of fleet {name} are gone or not ready",
         asked - there
     );
-    if there == 0 || there < command.plan.min_hosts.of(asked) {
+    if there == 0 || there + beside < command.plan.min_hosts.of(asked + beside) {
         return Err(Error::NoLoad(format!(
             "{lacking}: `swarm up -s {asked} --fleet {name}` brings them back; --min-hosts {} goes on without them",
-            there.max(1)
+            (there + beside).max(1)
         )));
     }
     command.notes.push(("hosts".to_owned(), lacking));

@@ -118,7 +118,7 @@ fn refusal(error: ConductError) -> Error {
 pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
     let mut hosts = command.hosts.hosts()?;
     let joined = match command.hosts.fleet.clone() {
-        Some(name) => Some(fleet::join(&mut command, &name).await?),
+        Some(name) => Some(fleet::join(&mut command, &name, hosts.len()).await?),
         None => None,
     };
     if let Some(joined) = &joined {

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Amazon Linux's login.
-const DEFAULT_LOGIN: &str = "ec2-user";
+pub(super) const DEFAULT_LOGIN: &str = "ec2-user";
 /// The longest life of a host.
 const LONGEST_TTL: u64 = 14 * 86_400;
 /// Addresses that one interface holds at most, whatever the type.
@@ -39,8 +39,8 @@ pub struct UpCommand {
     pub regions: Vec<(String, Option<u32>)>,
     /// What hosts are to be.
     pub recipe: Recipe,
-    /// Login name.
-    pub login: String,
+    /// `--login`
+    pub login: Option<String>,
     /// `--tag`
     pub tags: Vec<(String, String)>,
     /// `--ttl`
@@ -136,7 +136,7 @@ pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
             sources: number("--source-ips-per-host", &args.source_ips_per_host, MOST_ADDRESSES)?.unwrap_or(1),
             elastic: elastic.unwrap_or(0),
         },
-        login: login(&args.login)?,
+        login: args.login.as_deref().map(login).transpose()?,
         tags: shape::user_tags(&args.tag)?,
         ttl: ttl(&args.ttl)?,
         ssh_from: read("--ssh-from", &args.ssh_from, net)?,
@@ -194,8 +194,7 @@ pub fn is_region(name: &str) -> bool {
     plain && (5..=32).contains(&name.len()) && name.contains('-') && name.ends_with(|c: char| c.is_ascii_digit())
 }
 
-fn login(typed: &Option<String>) -> Result<String, Usage> {
-    let name = typed.as_deref().unwrap_or(DEFAULT_LOGIN);
+fn login(name: &str) -> Result<String, Usage> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if name.is_empty() || name.starts_with('-') || !name.bytes().all(plain) {
         return Err(Usage(format!("--login {name:?} is no login name")));
@@ -232,10 +231,7 @@ mod tests {
     #[test]
     fn defaults() {
         let up = typed(|_| {}).unwrap();
-        assert_eq!(
-            (up.fleet.as_str(), up.login.as_str(), up.size),
-            ("default", "ec2-user", Some(8))
-        );
+        assert_eq!((up.fleet.as_str(), up.login, up.size), ("default", None, Some(8)));
         assert_eq!((up.ttl.as_secs(), up.recipe.sources, up.recipe.elastic), (7200, 1, 0));
         assert_eq!(up.mode, Mode::Ready);
     }

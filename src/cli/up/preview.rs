@@ -16,7 +16,7 @@ pub(super) fn preview(command: &UpCommand, outlook: &Outlook) -> String {
         match &site.supply {
             None => lines.push(format!(
                 "{at}: {} of {} hosts are there: nothing to launch",
-                site.alive.len(),
+                site.there(),
                 site.wanted
             )),
             Some(supply) => lines.extend(launch(command, site, supply, outlook)),
@@ -35,7 +35,7 @@ pub(super) fn preview(command: &UpCommand, outlook: &Outlook) -> String {
 
 fn launch(command: &UpCommand, site: &Site, supply: &Supply, outlook: &Outlook) -> Vec<String> {
     let at = &site.at.name;
-    let there = match site.alive.len() {
+    let there = match site.there() {
         0 => String::new(),
         n => format!(" ({n} of {} are there)", site.wanted),
     };
@@ -55,7 +55,7 @@ fn launch(command: &UpCommand, site: &Site, supply: &Supply, outlook: &Outlook) 
         "  image    {} {} ({})",
         supply.image.id, supply.image.name, supply.image.arch
     ));
-    let group = match (&command.recipe.group, &site.group) {
+    let group = match (&command.recipe.group, site.group()) {
         (Some(own), _) => format!("{own}, yours, left as it is"),
         (None, Some(found)) => format!("{} {}, which is there", found.name, found.id),
         (None, None) => {
@@ -68,9 +68,9 @@ fn launch(command: &UpCommand, site: &Site, supply: &Supply, outlook: &Outlook) 
         .map(|net| format!("; port 22 open to {net} alone"))
         .unwrap_or_default();
     lines.push(format!("  group    {group}{open}"));
-    let login = match &command.recipe.key {
-        Some(key) => format!("{} with your key pair {key}", command.login),
-        None => format!("{} with a throwaway key", command.login),
+    let login = match &outlook.ledger.key {
+        Some(key) => format!("{} with your key pair {key}", outlook.ledger.login),
+        None => format!("{} with a throwaway key", outlook.ledger.login),
     };
     lines.push(format!("  login    {login}"));
     let mut addresses = "1 public".to_owned();

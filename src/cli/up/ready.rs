@@ -4,7 +4,7 @@
 use crate::agent_binary::AgentBinaries;
 use crate::cli::greet::greet;
 use crate::cli::units::show_duration;
-use crate::fleet::host::{Host, Origin};
+use crate::fleet::host::Host;
 use crate::fleet::ledger::{FleetFolder, FleetHost, known_keys, pin};
 use crate::fleet::raise::{RaiseError, Raising};
 use crate::fleet::survey::Site;
@@ -12,6 +12,7 @@ use crate::settle::{self, SettleError, Wants};
 use crate::show;
 use crate::signal::Signals;
 use crate::transport::{Opened, Transport};
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,6 +59,7 @@ pub async fn until_ready(
 ) -> Result<BTreeMap<String, String>, NotReady> {
     let all = raising.ledger.hosts().count();
     let mut under_way = JoinSet::new();
+    let mut tasks = BTreeMap::new();
     let mut begun = BTreeSet::new();
     let mut failed = BTreeMap::new();
     let files = Arc::new(Mutex::new(raising.folder.clone()));
@@ -68,7 +70,9 @@ pub async fn until_ready(
             if let Some(address) = host.ssh_address() {
                 show::say(&format!("{}: at {address}, waiting for its ssh", host.id));
             }
-            under_way.spawn(Errand::new(host, raising, reach, &files, deadline).run());
+            let id = host.id.clone();
+            let task = under_way.spawn(Errand::new(host, raising, reach, &files, deadline).run());
+            tasks.insert(task.id(), id);
         }
         let ready = raising.ledger.hosts().filter(|(_, host)| host.ready).count();
         if raising
@@ -84,17 +88,19 @@ pub async fn until_ready(
             .any(|(_, host)| !host.ready && !begun.contains(&host.id));
         tokio::select! {
             _ = signals.next() => return Err(NotReady::Interrupted),
-            Some(ended) = under_way.join_next() => {
-                let (id, outcome): (String, Result<(), String>) = match ended {
-                    Ok(ended) => ended,
-                    // a panic is told by the runtime; its host is then not ready in time
-                    Err(_) => continue,
+            Some(ended) = under_way.join_next_with_id() => {
+                let (task, outcome) = match ended {
+                    Ok((task, outcome)) => (task, outcome),
+                    Err(error) => (error.id(), Err(format!("this is a fault of swarm's own: {error}"))),
                 };
+                let id = tasks.remove(&task).unwrap_or_default();
                 match outcome {
-                    Ok(()) => {
+                    Ok(ends) => {
                         if let Some(host) = raising.ledger.host_mut(&id) {
                             host.ready = true;
                             host.boot_key = None;
+                            // what its own timer says is what counts, when it says less
+                            host.until = host.until.min(ends);
                         }
                         raising.ledger.write(&raising.folder).map_err(RaiseError::from)?;
                         show::say(&format!("{id}: ready ({} of {all})", ready + 1));
@@ -122,6 +128,13 @@ pub async fn until_ready(
             }
         }
     }
+}
+
+/// The moment so many seconds from now, whole.
+fn ends(seconds_left: u64) -> Timestamp {
+    let left = SignedDuration::from_secs(i64::try_from(seconds_left).unwrap_or(i64::MAX));
+    let at = Timestamp::now().saturating_add(left).unwrap_or(Timestamp::MAX);
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// Hosts that have an address now and were not begun with.
@@ -163,20 +176,10 @@ impl Errand {
         files: &Arc<Mutex<FleetFolder>>,
         deadline: Instant,
     ) -> Self {
-        let address = host
-            .ssh_address()
-            .map(|address| address.to_string())
-            .unwrap_or_default();
         Self {
             ssh: Host {
-                name: host.id.clone(),
                 user: Some(reach.login.clone()),
-                address,
-                port: None,
-                weight: 1,
-                group: None,
-                sources: None,
-                origin: Origin::Fleet(raising.ledger.fleet.clone()),
+                ..raising.ledger.as_host(&host)
             },
             transport: Arc::clone(&reach.transport),
             binaries: Arc::clone(&reach.binaries),
@@ -189,15 +192,15 @@ impl Errand {
         }
     }
 
-    async fn run(self) -> (String, Result<(), String>) {
-        let id = self.host.id.clone();
+    /// When the host ends by its own timer, or why it is not ready.
+    async fn run(self) -> Result<Timestamp, String> {
         let mut last = "it was not reached".to_owned();
         let mut number = 0;
         let trying = async {
             loop {
                 number += 1;
                 match self.once(number).await {
-                    Ok(()) => return Ok(()),
+                    Ok(ends) => return Ok(ends),
                     Err(Trouble::Final(why)) => return Err(why),
                     Err(Trouble::Passing(why)) => last = why,
                 }
@@ -206,10 +209,10 @@ impl Errand {
         };
         let outcome = timeout_at(self.deadline, trying).await;
         let late = || Err(format!("not within its time (--ready-timeout); at last: {last}"));
-        (id, outcome.unwrap_or_else(|_| late()))
+        outcome.unwrap_or_else(|_| late())
     }
 
-    async fn once(&self, number: u32) -> Result<(), Trouble> {
+    async fn once(&self, number: u32) -> Result<Timestamp, Trouble> {
         let address = self
             .host
             .ssh_address()
@@ -245,16 +248,25 @@ impl Errand {
         )
         .await;
         let settled = settled.map_err(|error| match error {
-            SettleError::Timer { .. } => Trouble::Final(error.to_string()),
+            SettleError::Timer { .. }
+            | SettleError::NotRoot { .. }
+            | SettleError::NoShell { .. }
+            | SettleError::Unfit { .. } => Trouble::Final(error.to_string()),
             other => Trouble::Passing(other.to_string()),
         })?;
+        let ends = ends(settled.seconds_left);
+        for (address, added) in &settled.addresses {
+            if let settle::Added::Not(why) = added {
+                show::say(&format!("{}: {address} is no source: {why}", self.host.id));
+            }
+        }
         self.pin(address, &[settled.host_key.as_str()])
             .map_err(|error| Trouble::Final(error.to_string()))?;
         // a new connection: the host must now know its own key alone
         greet(&self.transport, &self.ssh, &self.binaries, &nonce)
             .await
-            .map(drop)
-            .map_err(|error| Trouble::Passing(error.to_string()))
+            .map_err(|error| Trouble::Passing(error.to_string()))?;
+        Ok(ends)
     }
 
     /// The boot key is put on file beside what is there: a key of the host's own, when an earlier `up` got that far.

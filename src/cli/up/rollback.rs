@@ -1,55 +1,83 @@
 //! Taking back what one `up` launched, and nothing else. Never here: why.
 
-use super::steps::settle_launches;
+use crate::fleet::ec2::Ec2Error;
+use crate::fleet::ledger::Launch;
 use crate::fleet::owner::Whose;
 use crate::fleet::raise::{RaiseError, Raising};
-use crate::fleet::raze::{self, Meant, Remaining};
+use crate::fleet::raze::{self, Meant, Named, Remaining};
 use crate::fleet::survey::Site;
 use crate::show;
+use jiff::Timestamp;
 
-/// Removes all that this command made; gives what is left.
-pub(super) async fn roll_back(raising: &mut Raising, sites: &[Site]) -> Result<Vec<Remaining>, String> {
-    let mut left = Vec::new();
+/// Removes all that this command made, region by region; gives what is left, and where nobody could look.
+pub(super) async fn roll_back(raising: &mut Raising, sites: &[Site]) -> (Vec<Remaining>, Vec<String>) {
+    let (mut left, mut unknown) = (Vec::new(), Vec::new());
     for site in sites {
-        left.extend(one_region(raising, site).await.map_err(|error| error.to_string())?);
+        match one_region(raising, site).await {
+            Ok(more) => left.extend(more),
+            Err(error) => unknown.push(format!("{}: {error}", site.at.name)),
+        }
     }
-    Ok(left)
+    (left, unknown)
 }
 
 async fn one_region(raising: &mut Raising, site: &Site) -> Result<Vec<Remaining>, RaiseError> {
-    settle_launches(raising, site).await?;
+    let run = format!("{}-", raising.run);
+    let held = raising.ledger.region(&site.at.name);
+    let ours = |launch: &&Launch| launch.token.starts_with(&run);
+    let launches: Vec<Launch> = held.launches.iter().filter(ours).cloned().collect();
+    let made_something = !launches.is_empty()
+        || held
+            .group
+            .as_ref()
+            .is_some_and(|group| group.ours && site.group().is_none());
+    if !made_something {
+        return Ok(Vec::new());
+    }
+    let open: Vec<Launch> = raising
+        .ledger
+        .unanswered()
+        .filter(|(region, launch)| *region == site.at.name && launch.token.starts_with(&run))
+        .map(|(_, launch)| launch.clone())
+        .collect();
+    raze::await_launches(&site.at, &open, Timestamp::MIN).await?;
     let meant = Meant {
-        whose: Whose::Mine(Some(raising.owner.installation.clone())),
+        whose: Whose::Mine(vec![raising.owner.installation.clone()]),
         fleet: Some(raising.ledger.fleet.clone()),
         run: Some(raising.run.clone()),
     };
-    let found = raze::look(&site.at, &meant).await?;
-    let gone: Vec<String> = found.hosts.iter().map(|host| host.id.clone()).collect();
-    let left = raze::remove(&site.at, &meant, found, &|line| show::say(&line)).await?;
-    let is_left = |id: &str| left.iter().any(|left| left.id == id);
-    let region = raising.ledger.region(&site.at.name);
-    region
+    let before: Vec<&str> = site.alive.iter().map(|host| host.id.as_str()).collect();
+    let held = raising.ledger.region(&site.at.name);
+    let made = held
         .hosts
-        .retain(|host| !gone.contains(&host.id) || is_left(&host.id));
-    let run = format!("{}-", raising.run);
-    region.launches.retain(|launch| !launch.token.starts_with(&run));
-    region
-        .elastic
-        .retain(|elastic| is_left(&elastic.id) || elastic.of.as_ref().is_some_and(|(id, _)| !gone.contains(id)));
-    if site.group.is_none()
-        && !region
-            .group
-            .as_ref()
-            .and_then(|group| group.id.as_deref())
-            .is_some_and(is_left)
-    {
-        region.group = None;
+        .iter()
+        .filter(|host| host.run == raising.run && !before.contains(&host.id.as_str()));
+    let named: Vec<Named> = made
+        .map(|host| Named {
+            id: host.id.clone(),
+            at: host.launched_at,
+        })
+        .collect();
+    let found = raze::look(&site.at, &meant).await?;
+    let mut gone: Vec<String> = found.hosts.iter().map(|host| host.id.clone()).collect();
+    gone.extend(named.iter().map(|host| host.id.clone()));
+    let left = raze::remove(&site.at, &meant, &found, &named, &|line| show::say(&line)).await?;
+    let is_left = |id: &str| left.iter().any(|left| left.id == id);
+    let held = raising.ledger.region(&site.at.name);
+    held.hosts.retain(|host| !gone.contains(&host.id) || is_left(&host.id));
+    held.launches.retain(|launch| !launch.token.starts_with(&run));
+    let freed = |id: &str| found.elastic.iter().any(|elastic| elastic.id == id);
+    held.elastic
+        .retain(|elastic| !freed(&elastic.id) || is_left(&elastic.id));
+    let group = held.group.as_ref().and_then(|group| group.id.as_deref());
+    if site.groups.is_empty() && !group.is_some_and(is_left) {
+        held.group = None;
     }
     raising.ledger.write(&raising.folder)?;
     Ok(left)
 }
 
-/// Terminates hosts that did not get ready, and strikes them out.
+/// Terminates hosts that did not get ready, whoever launched them, and strikes them out.
 pub(super) async fn removed<'a>(
     raising: &mut Raising,
     sites: &[Site],
@@ -58,20 +86,18 @@ pub(super) async fn removed<'a>(
     let ids: Vec<String> = ids.cloned().collect();
     for site in sites {
         let region = raising.ledger.region(&site.at.name);
-        let here: Vec<String> = ids
-            .iter()
-            .filter(|id| region.hosts.iter().any(|h| h.id == **id))
-            .cloned()
-            .collect();
+        let is_here = |id: &&String| region.hosts.iter().any(|host| host.id == **id);
+        let here: Vec<String> = ids.iter().filter(is_here).cloned().collect();
         if here.is_empty() {
             continue;
         }
-        show::say(&format!(
-            "{}: terminating what is not ready: {}",
-            site.at.name,
-            here.join(" ")
-        ));
-        site.at.terminate(&here).await?;
+        let names = here.join(" ");
+        show::say(&format!("{}: terminating what is not ready: {names}", site.at.name));
+        match site.at.terminate(&here).await {
+            // gone by other hands is gone
+            Err(Ec2Error::Refused { code, .. }) if code == "InvalidInstanceID.NotFound" => {}
+            other => other?,
+        }
         region.hosts.retain(|host| !here.contains(&host.id));
         raising.ledger.write(&raising.folder)?;
     }

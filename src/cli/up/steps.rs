@@ -14,13 +14,14 @@ use crate::cli::units::comma;
 use crate::error::{Error, Exit};
 use crate::fleet::ledger::{FleetFolder, Ledger};
 use crate::fleet::raise::{RaiseError, Raising};
-use crate::fleet::raze;
 use crate::fleet::survey::Site;
 use crate::show;
 use crate::signal::Signals;
-use crate::state::{Hold, State, lock, make_folder};
+use crate::state::{Hold, Lock, State, last_seen, lock, make_folder};
 use crate::transport::Transport;
+use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// `swarm up`, from the flags to the exit code.
 pub async fn up(command: UpCommand) -> Result<Exit, Error> {
@@ -28,23 +29,50 @@ pub async fn up(command: UpCommand) -> Result<Exit, Error> {
     let folder = FleetFolder(state.fleet(&command.fleet)?);
     let binaries = AgentBinaries::with_overrides(&command.agent_binaries)
         .map_err(|error| Error::Usage(error.to_string().into()))?;
-    let _work = match command.mode {
-        Mode::DryRun => None,
-        _ => {
-            make_folder(&folder.0)?;
-            let busy = format!("another command works on fleet {}", command.fleet);
-            Some(lock(&folder.work_lock(), Hold::Alone, &busy)?)
-        }
+    if command.mode == Mode::DryRun {
+        let outlook = outlook(
+            &command,
+            &state,
+            &folder,
+            Ledger::read(&folder)?,
+            Timestamp::MIN,
+            &binaries,
+        )
+        .await?;
+        return show::out(&format!(
+            "{}nothing was made (--dry-run)\n",
+            preview(&command, &outlook)
+        ))
+        .map(|()| Exit::Ok)
+        .map_err(|error| Error::Unexpected(Box::new(error)));
+    }
+    make_folder(&folder.0)?;
+    let alive = last_seen(&folder.work_lock());
+    let busy = format!("another command works on fleet {}", command.fleet);
+    let work = Arc::new(lock(&folder.work_lock(), Hold::Alone, &busy)?);
+    let heart = tokio::spawn(beat(Arc::clone(&work)));
+    let outcome = match Ledger::read(&folder) {
+        Ok(before) => raise(&command, &state, &folder, before, alive, binaries).await,
+        Err(error) => Err(error.into()),
     };
-    let before = Ledger::read(&folder)?;
-    let outcome = raise(&command, &state, &folder, before, binaries).await;
-    forget_if_empty(&folder)?;
-    outcome
+    heart.abort();
+    let forgotten = forget_if_empty(&folder);
+    let exit = outcome?;
+    forgotten.map(|()| exit)
+}
+
+/// Whoever finds this command killed knows when it still lived.
+async fn beat(work: Arc<Lock>) {
+    loop {
+        work.beat();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// A fleet's folder in which nothing of EC2's is noted says nothing.
 fn forget_if_empty(folder: &FleetFolder) -> Result<(), Error> {
-    let noted = Ledger::read(folder)?;
+    // what cannot be read is told where it is used
+    let Ok(noted) = Ledger::read(folder) else { return Ok(()) };
     if noted.is_none_or(|ledger| ledger.is_empty()) {
         folder.remove().map_err(|error| Error::Unexpected(Box::new(error)))?;
     }
@@ -56,16 +84,11 @@ async fn raise(
     state: &State,
     folder: &FleetFolder,
     before: Option<Ledger>,
+    alive: Timestamp,
     binaries: AgentBinaries,
 ) -> Result<Exit, Error> {
-    let outlook = outlook(command, state, folder, before, &binaries).await?;
-    let text = preview(command, &outlook);
-    if command.mode == Mode::DryRun {
-        return show::out(&format!("{text}nothing was made (--dry-run)\n"))
-            .map(|()| Exit::Ok)
-            .map_err(|error| Error::Unexpected(Box::new(error)));
-    }
-    show::say(&text);
+    let outlook = outlook(command, state, folder, before, alive, &binaries).await?;
+    show::say(&preview(command, &outlook));
     let sites = outlook.sites.clone();
     let mut raising = begin(command, folder, outlook).await?;
     let mut signals = Signals::listen().map_err(|error| Error::Unexpected(Box::new(error)))?;
@@ -80,23 +103,23 @@ async fn begin(command: &UpCommand, folder: &FleetFolder, outlook: Outlook) -> R
     let unexpected = |error: Box<dyn std::error::Error + Send + Sync>| Error::Unexpected(error);
     let mut ledger = outlook.ledger;
     ledger.profile = outlook.profile;
-    // hosts that are there keep the login that they have
-    if ledger.hosts().next().is_none() {
-        ledger.login.clone_from(&command.login);
-        let identity = command.identity.as_ref().map(std::path::absolute).transpose();
-        ledger.identity = identity.map_err(|error| unexpected(Box::new(error)))?;
+    if let Some(net) = command.ssh_from {
+        ledger.ssh_from = Some(net.to_string());
     }
+    let mut recipe = command.recipe.clone();
+    recipe.key.clone_from(&ledger.key);
+    let own_key = recipe.key.is_some();
     Ok(Raising {
         aws: outlook.aws,
         folder: folder.clone(),
         ledger,
         owner: outlook.owner,
         run: run_id::fresh(),
-        recipe: command.recipe.clone(),
+        recipe,
         tags: command.tags.clone(),
         ttl: command.ttl,
         ssh_from: outlook.ssh_from,
-        keys: keys(folder, command.recipe.key.is_some())
+        keys: keys(folder, own_key)
             .await
             .map_err(|error| unexpected(Box::new(error)))?,
     })
@@ -126,16 +149,24 @@ async fn make(
     binaries: &Arc<AgentBinaries>,
     signals: &mut Signals,
 ) -> Result<Exit, Trouble> {
-    let wanted: u32 = sites.iter().map(|site| site.wanted.max(site.alive.len() as u32)).sum();
+    let wanted: u32 = sites.iter().map(|site| site.wanted.max(site.there())).sum();
+    let mut reasons = Vec::new();
     let needed = command.min_hosts.of(wanted as usize);
     for site in sites {
-        launch(raising, site).await?;
+        if signals.came() {
+            return Err(Trouble::Interrupted);
+        }
+        reasons.extend(launch(raising, site).await?);
     }
     let there = raising.ledger.hosts().count();
     if there < needed {
         return Err(Trouble::TooFew(format!(
-            "{there} of {wanted} hosts could be launched, {needed} are needed (--min-hosts)"
+            "{there} of {wanted} hosts could be launched, {needed} are needed (--min-hosts): {}",
+            reasons.join("; ")
         )));
+    }
+    if signals.came() {
+        return Err(Trouble::Interrupted);
     }
     if command.mode == Mode::Launched {
         show::say("launched and recorded; `swarm up` with the same -s waits until they are ready (--no-wait)");
@@ -157,7 +188,8 @@ async fn make(
     let ready = raising.ledger.hosts().filter(|(_, host)| host.ready).count();
     if ready < needed {
         return Err(Trouble::TooFew(format!(
-            "{ready} of {wanted} hosts are ready, {needed} are needed (--min-hosts)"
+            "{ready} of {wanted} hosts are ready, {needed} are needed (--min-hosts): {}",
+            failed.values().next().map_or("see above", String::as_str)
         )));
     }
     for site in sites.iter().filter(|_| command.recipe.elastic > 0) {
@@ -171,25 +203,19 @@ async fn make(
     table(raising, wanted)
 }
 
-async fn launch(raising: &mut Raising, site: &Site) -> Result<(), Trouble> {
+/// Launches what a region lacks; gives what was said where that could not be.
+async fn launch(raising: &mut Raising, site: &Site) -> Result<Vec<String>, Trouble> {
     let group = raising.group(site).await?;
     let (Some(supply), Some(group)) = (&site.supply, group) else {
         raising.look(site).await?;
-        return Ok(());
+        return Ok(Vec::new());
     };
     let at = &site.at.name;
     show::say(&format!("{at}: security group {group}"));
     let (got, said) = raising.launch(site, supply, &group).await?;
     said.iter().for_each(|why| show::say(&format!("{at}: no room: {why}")));
     show::say(&format!("{at}: {got} x {} launched", supply.kind.name));
-    match site.missing() - got {
-        0 => Ok(()),
-        // fewer may be enough: the caller counts
-        lacking => {
-            show::say(&format!("{at}: {lacking} could not be launched"));
-            Ok(())
-        }
-    }
+    Ok(said)
 }
 
 fn table(raising: &Raising, wanted: u32) -> Result<Exit, Trouble> {
@@ -228,45 +254,31 @@ async fn undo(
         "{text}: removing what this command launched (Ctrl-C again leaves it)"
     ));
     let fleet = &command.fleet;
-    let undone = tokio::select! {
+    // the interrupt that led here is taken; another one leaves at once
+    signals.came();
+    let (left, unknown) = tokio::select! {
         undone = roll_back(raising, sites) => undone,
-        _ = signals.next() => Err("interrupted again".to_owned()),
+        _ = signals.next() => (Vec::new(), vec!["interrupted again".to_owned()]),
     };
-    match undone {
-        Ok(left) if left.is_empty() => Error::Fleet {
-            text: format!("{text}; nothing of this command is left"),
-            exit,
-        },
-        Ok(left) => Error::Fleet {
-            text: format!(
-                "{text}; not removed: {}; try `swarm down --fleet {fleet}`",
-                show::fleet::remaining(&left)
-            ),
-            exit: Exit::foremost([exit, Exit::LeftBehind]),
-        },
-        Err(why) => Error::Fleet {
-            text: format!(
-                "{text}; what was launched could not be removed ({why}): it is in the ledger, `swarm down --fleet {fleet}` removes it"
-            ),
-            exit: Exit::foremost([exit, Exit::LeftBehind]),
-        },
+    let text = match (left.is_empty(), unknown.is_empty()) {
+        (true, true) => {
+            return Error::Fleet {
+                text: format!("{text}; nothing of this command is left"),
+                exit,
+            };
+        }
+        (false, _) => format!("{text}; not removed: {}", show::fleet::remaining(&left)),
+        (true, false) => format!(
+            "{text}; what was launched could not be removed ({})",
+            unknown.join("; ")
+        ),
+    };
+    Error::Fleet {
+        text: format!("{text}: it is in the ledger, `swarm down --fleet {fleet}` removes it"),
+        exit: Exit::foremost([exit, Exit::LeftBehind]),
     }
 }
 
 async fn transport(command: &UpCommand, raising: &Raising) -> Result<Transport, Error> {
     fleet_access::transport(&raising.ledger, &raising.folder, command.ssh_config.clone()).await
-}
-
-/// Waits for what may still come of a launch whose answer was lost.
-pub(super) async fn settle_launches(raising: &Raising, site: &Site) -> Result<(), RaiseError> {
-    let open: Vec<_> = raising
-        .ledger
-        .unanswered()
-        .filter(|(region, _)| *region == site.at.name)
-        .map(|(_, launch)| launch.clone())
-        .collect();
-    if open.is_empty() {
-        return Ok(());
-    }
-    Ok(raze::await_launches(&site.at, &open).await?)
 }

@@ -2,7 +2,7 @@
 
 use super::fault::{Ec2Error, fault};
 use super::{Regional, filter};
-use aws_sdk_ec2::types::{InstanceType, LocationType};
+use aws_sdk_ec2::types::{BlockDeviceMapping, InstanceType, LocationType};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The types taken when none is named, best first.
@@ -41,8 +41,6 @@ pub struct Kind {
     pub arches: Vec<String>,
     /// IPv4 addresses of its interface.
     pub addresses: u32,
-    /// Virtual cores.
-    pub vcpus: u32,
     /// Zones that offer it.
     pub zones: BTreeSet<String>,
 }
@@ -58,6 +56,8 @@ pub struct Image {
     pub arch: String,
     /// GiB of its root disk, where EC2 says.
     pub disk_gib: Option<u32>,
+    /// Disks that the image would leave behind when its host ends, by device name.
+    pub lasting_disks: Vec<String>,
 }
 
 impl Regional {
@@ -159,7 +159,6 @@ impl Regional {
                 .map(|arch| arch.as_str().to_owned())
                 .collect(),
             addresses: number(about.network_info().and_then(|n| n.ipv4_addresses_per_interface())),
-            vcpus: number(about.v_cpu_info().and_then(|cpu| cpu.default_v_cpus())),
             zones: zones.get(*chosen).cloned().unwrap_or_default(),
         })
     }
@@ -243,6 +242,7 @@ impl Regional {
                 .and_then(|mapping| mapping.ebs())
                 .and_then(|disk| disk.volume_size())
                 .and_then(|gib| u32::try_from(gib).ok()),
+            lasting_disks: image.block_device_mappings().iter().filter_map(lasting).collect(),
         })
     }
 
@@ -272,4 +272,9 @@ impl Regional {
         }
         Ok(prices)
     }
+}
+
+fn lasting(mapping: &BlockDeviceMapping) -> Option<String> {
+    let stays = mapping.ebs()?.delete_on_termination() == Some(false);
+    stays.then(|| mapping.device_name().unwrap_or_default().to_owned())
 }

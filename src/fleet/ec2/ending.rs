@@ -23,7 +23,7 @@ pub struct Left {
 }
 
 impl Regional {
-    /// Terminates hosts. Those that are gone already are no error.
+    /// Terminates hosts. An id that EC2 does not know (not yet, or not any more) is an error, after the others were ended.
     pub async fn terminate(&self, ids: &[String]) -> Result<(), Ec2Error> {
         let mut first = Ok(());
         for some in ids.chunks(AT_ONCE) {
@@ -51,13 +51,8 @@ impl Regional {
             .set_instance_ids(Some(ids.to_vec()))
             .send()
             .await;
-        let done = done
-            .map(drop)
-            .map_err(|error| fault(&format!("terminating {} in {}", ids.join(", "), self.name), &error));
-        match done {
-            Err(error) if ids.len() == 1 && error.code() == Some("InvalidInstanceID.NotFound") => Ok(()),
-            other => other,
-        }
+        done.map(drop)
+            .map_err(|error| fault(&format!("terminating {} in {}", ids.join(", "), self.name), &error))
     }
 
     /// Objects of any kind that carry a fleet's tag, by EC2's index of tags: volumes and network interfaces too.

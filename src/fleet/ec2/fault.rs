@@ -73,6 +73,30 @@ impl Ec2Error {
             })
     }
 
+    /// Whether EC2 said for certain that it did not do it. A call is tried several times: after a lost answer, throttling,
+    /// a server's error or credentials that ran out, an earlier try may have taken effect.
+    pub fn made_nothing(&self) -> bool {
+        let definite = |code: &str| {
+            self.lack() != Lack::Other
+                || ["Invalid", "Unsupported", "Missing"]
+                    .iter()
+                    .any(|start| code.starts_with(start))
+                || [
+                    "UnauthorizedOperation",
+                    "AccessDenied",
+                    "OptInRequired",
+                    "Blocked",
+                    "PendingVerification",
+                ]
+                .contains(&code)
+        };
+        match self {
+            Self::Refused { code, .. } => definite(code),
+            Self::Unfit(_) => true,
+            Self::NoCredentials { .. } | Self::NoAnswer { .. } => false,
+        }
+    }
+
     /// What it means for a launch.
     pub fn lack(&self) -> Lack {
         match self.code().unwrap_or_default() {
@@ -191,6 +215,22 @@ mod tests {
         assert_eq!(refused("InsufficientInstanceCapacity").lack(), Lack::Capacity);
         assert_eq!(refused("VcpuLimitExceeded").lack(), Lack::Quota);
         assert_eq!(refused("UnauthorizedOperation").lack(), Lack::Other);
+        for sure in [
+            "InsufficientInstanceCapacity",
+            "InvalidSubnetID.NotFound",
+            "UnauthorizedOperation",
+        ] {
+            assert!(refused(sure).made_nothing(), "{sure}");
+        }
+        for open in [
+            "RequestLimitExceeded",
+            "InternalError",
+            "ServiceUnavailable",
+            "RequestExpired",
+            "ExpiredToken",
+        ] {
+            assert!(!refused(open).made_nothing(), "{open}");
+        }
         assert!(refused("InvalidKeyPair.NotFound").is_usage());
         assert!(!refused("InternalError").is_usage());
         assert!(Ec2Error::no_credentials("x").is_usage());

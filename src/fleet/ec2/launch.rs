@@ -4,9 +4,9 @@ use super::fault::{Ec2Error, fault};
 use super::sight::{self, Instance};
 use super::{Regional, specification, tags_of};
 use aws_sdk_ec2::types::{
-    HttpTokensState, InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceMetadataEndpointState,
-    InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType, MarketType, ResourceType,
-    ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
+    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, InstanceInterruptionBehavior, InstanceMarketOptionsRequest,
+    InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType,
+    MarketType, ResourceType, ShutdownBehavior, SpotInstanceType, SpotMarketOptions,
 };
 use base64::Engine as _;
 
@@ -25,6 +25,8 @@ pub struct Order {
     pub kind: String,
     /// `ami-...`
     pub image: String,
+    /// Disks of the image that would outlive the host: they are told to go with it.
+    pub lasting_disks: Vec<String>,
     /// Key pair of EC2, with `--key`.
     pub key: Option<String>,
     /// Cloud-init's user data, as text.
@@ -75,6 +77,10 @@ impl Regional {
             .tag_specifications(specification(ResourceType::Instance, &instance_tags))
             .tag_specifications(specification(ResourceType::Volume, &order.tags))
             .tag_specifications(specification(ResourceType::NetworkInterface, &order.tags));
+        for device in &order.lasting_disks {
+            let disk = EbsBlockDevice::builder().delete_on_termination(true).build();
+            ask = ask.block_device_mappings(BlockDeviceMapping::builder().device_name(device).ebs(disk).build());
+        }
         if let Some(most) = order.spot {
             let options = SpotMarketOptions::builder()
                 .spot_instance_type(SpotInstanceType::OneTime)

@@ -109,7 +109,7 @@ fn the_story(lab: &Lab) -> Result {
 }
 
 /// Nothing of a fleet lies in this home, but the installation's name.
-fn nothing_noted(seat: &Seat<'_>) -> Result {
+pub fn nothing_noted(seat: &Seat<'_>) -> Result {
     let left: Vec<PathBuf> = files(&seat.home.join(".local/state/swarm"))?;
     ensure!(left.is_empty(), "the state still holds {left:?}");
     ensure!(
@@ -138,7 +138,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// What the launch asked for, what cloud-init makes of it, and what lies on this machine.
 fn a_host(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
-    expect(&cloud.swarm("up -s 1 --tag team=edge --ttl 90m")?, 0, &["1h29m"])?;
+    let up = cloud.swarm("up -s 1 --tag team=edge --ttl 90m")?;
+    expect(&up, 0, &["1h29m"])?;
+    let ledger = std::fs::read_to_string(
+        cloud
+            .seat("first")?
+            .home
+            .join(".local/state/swarm/fleets/default/ledger.json"),
+    )?;
     let alive = cloud.moto.alive()?;
     let [instance] = alive.as_slice() else {
         return Err(format!("{} instances", alive.len()).into());
@@ -172,6 +179,13 @@ fn a_host(lab: &Lab) -> Result {
         "{} bytes of user data",
         instance.user_data.len()
     );
+    // a dry run beside it changes nothing here
+    let before = files(&cloud.seat("first")?.home)?;
+    expect(&cloud.swarm("up -s 2 --dry-run")?, 0, &["1 of 2 are there"])?;
+    ensure!(
+        files(&cloud.seat("first")?.home)? == before,
+        "a dry run changed what lies here"
+    );
     // private keys: one, of mode 0600, and none in the ledger
     let seat = cloud.seat("first")?;
     let mut keys = 0;
@@ -189,6 +203,23 @@ fn a_host(lab: &Lab) -> Result {
         );
     }
     ensure!(keys == 1, "{keys} private keys");
+    // nor is any line of one printed, in whatever form
+    let login = std::fs::read_to_string(seat.home.join(".local/state/swarm/fleets/default/login_key"))?;
+    for body in login
+        .lines()
+        .chain(instance.user_data.lines())
+        .map(str::trim)
+        .filter(|line| line.len() > 60)
+    {
+        ensure!(
+            !up.stdout.contains(body) && !up.stderr.contains(body),
+            "a line of a key was printed: {body}"
+        );
+        ensure!(
+            !ledger.contains(body) || body.starts_with("ssh-"),
+            "a line of a key is in the ledger: {body}"
+        );
+    }
     let folder = seat.home.join(".local/state/swarm/fleets/default");
     let mode = std::fs::metadata(&folder)?.permissions().mode() & 0o777;
     ensure!(mode == 0o700, "the fleet's folder has mode {mode:o}");
@@ -244,6 +275,7 @@ fn own_keys(lab: &Lab) -> Result {
     )?;
     ensure!(known.lines().count() == 2, "known_hosts: {known}");
     ensure!(!known.contains(&boot), "the boot key is still taken for a host's own");
+    boot_key_is_refused(&cloud, &boot, &alive[0])?;
     let mut shown = Vec::new();
     for machine in cloud.machines.alive() {
         let scan = machine.inside("ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null")?;
@@ -261,6 +293,40 @@ fn own_keys(lab: &Lab) -> Result {
     ensure!(shown[0] != shown[1], "both hosts show the same key");
     expect(&cloud.swarm("down")?, 0, &[])?;
     cloud.expect_nothing_left()
+}
+
+/// ssh itself, with the boot key on file for the host: it does not take the host for the one that booted with it.
+fn boot_key_is_refused(cloud: &Cloud<'_>, boot: &str, instance: &crate::moto::Instance) -> Result {
+    let address = instance.public.ok_or("no public address")?.to_string();
+    let known = cloud.config.with_file_name("boot_known_hosts");
+    std::fs::write(&known, format!("{address} ssh-ed25519 {boot}\n"))?;
+    let key = cloud
+        .seat("first")?
+        .home
+        .join(".local/state/swarm/fleets/default/login_key");
+    let ssh = |known: &Path| {
+        let mut command = cloud.command("ssh");
+        command.arg("-F").arg(&cloud.config).arg("-i").arg(&key);
+        for option in [
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "StrictHostKeyChecking=yes",
+            "GlobalKnownHostsFile=/dev/null",
+        ] {
+            command.args(["-o", option]);
+        }
+        command.args(["-o", &format!("UserKnownHostsFile={}", known.display())]);
+        command.args([&format!("ec2-user@{address}"), "echo in"]);
+        crate::process::run(&mut command)
+    };
+    let refused = ssh(&known).err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(
+        refused.contains("verification failed"),
+        "the boot key was taken: {refused}"
+    );
+    let own = key.with_file_name("known_hosts");
+    ensure!(ssh(&own)?.trim() == "in", "the host's own key was not taken");
+    Ok(())
 }
 
 fn no_wait(lab: &Lab) -> Result {

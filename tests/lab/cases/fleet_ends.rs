@@ -1,7 +1,7 @@
 //! Owns: the end of fleets: whatever was killed, deleted, taken away or made by others, `swarm down` leaves nothing of
 //! its owner's and nothing of others' alone. Must not: know swarm's inside.
 
-use super::fleet::expect;
+use super::fleet::{expect, nothing_noted};
 use crate::cloud::{Cloud, Killed};
 use crate::cloud_proxy::When;
 use crate::fault::Fault;
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub const CASES: &[super::Case] = &[
     ("fleet_ends::killed_at_every_call_nothing_is_left", killed_everywhere),
     ("fleet_ends::from_tags_alone", from_tags_alone),
+    ("fleet_ends::at_once_after_a_launch", at_once),
+    ("fleet_ends::in_another_account", another_account),
     ("fleet_ends::two_owners_in_one_account", two_owners),
     ("fleet_ends::after_other_hands", other_hands),
     ("fleet_ends::in_all_regions", all_regions),
@@ -42,6 +44,7 @@ fn killed_everywhere(lab: &Lab) -> Result {
             expect(&down, 0, &[]).map_err(|error| format!("killed {point}: {error}"))?;
             let left = cloud.moto.left_behind()?;
             ensure!(left.is_empty(), "killed {point}: left behind {left:#?}");
+            nothing_noted(&seat).map_err(|error| format!("killed {point}: {error}"))?;
             match killed {
                 Killed::At(call) => points.push(format!("{when:?} {}", call.action)),
                 Killed::Ended(up) => {
@@ -91,7 +94,7 @@ fn from_tags_alone(lab: &Lab) -> Result {
         &[
             "left alone in us-east-1: fleet default of arn:",
             "2 hosts",
-            "swarm down --owner 'arn:",
+            "swarm down --fleet default --region us-east-1 --owner 'arn:",
         ],
     )?;
     ensure!(
@@ -101,10 +104,20 @@ fn from_tags_alone(lab: &Lab) -> Result {
     let line = refused
         .stdout
         .lines()
-        .find_map(|line| line.split_once("swarm down --owner '"))
+        .find_map(|line| line.split_once(": swarm down --fleet default --region us-east-1 --owner '"))
         .map(|(_, owner)| owner.trim_end_matches('\'').to_owned())
         .ok_or("no owner is named")?;
-    expect(&other.run(&format!("down --owner {line}"))?, 0, &["2 hosts ended"])?;
+    // a machine with a fleet of its own keeps it
+    expect(&other.run("up -s 1 --no-wait --fleet own")?, 0, &[])?;
+    expect(
+        &other.run(&format!("down --fleet default --region us-east-1 --owner {line}"))?,
+        0,
+        &["2 hosts ended"],
+    )?;
+    ensure!(cloud.moto.alive()?.len() == 1, "the own fleet went with another's");
+    let key = other.home.join(".local/state/swarm/fleets/own/login_key");
+    ensure!(key.exists(), "the own fleet's key went with another's fleet");
+    expect(&other.run("down")?, 0, &["1 host ended"])?;
     cloud.expect_nothing_left()?;
     // the first machine learns of it
     expect(&first.run("status")?, 0, &["EC2 no longer has it"])?;
@@ -145,7 +158,7 @@ fn two_owners(lab: &Lab) -> Result {
     expect(
         &bob.run("down --fleet second")?,
         0,
-        &["1 host ended", "fleet default of arn:"],
+        &["1 host ended", "fleet default of yours, not asked for: 2 hosts"],
     )?;
     ensure!(cloud.moto.alive()?.len() == 2, "the wrong fleet was ended");
     expect(&bob.run("down")?, 0, &["2 hosts ended"])?;
@@ -311,5 +324,82 @@ fn interrupted(lab: &Lab) -> Result {
         130,
         &["removing what this command launched", "nothing of this command is left"],
     )?;
+    cloud.expect_nothing_left()
+}
+
+/// EC2 lists a launch late: what it told us of is ended by its id, and a launch of an `up` that was killed is waited for.
+fn at_once(lab: &Lab) -> Result {
+    let cloud = Cloud::start(lab)?;
+    let seat = cloud.seat("first")?;
+    cloud.moto.invisible(6)?;
+    expect(&seat.run("up -s 2 --no-wait")?, 0, &[])?;
+    expect(&seat.run("down")?, 0, &["nothing tagged is left"])?;
+    cloud.expect_nothing_left()?;
+    nothing_noted(&seat)?;
+    // killed when the launch was answered to nobody
+    cloud.reset()?;
+    cloud.moto.invisible(4)?;
+    let number = launch_number(&cloud)?;
+    let killed = seat.kill_at(number, When::After, "up -s 2")?;
+    ensure!(
+        matches!(&killed, Killed::At(call) if call.action == "RunInstances"),
+        "call {number} is no launch"
+    );
+    expect(&seat.run("down")?, 0, &["2 hosts ended"])?;
+    cloud.expect_nothing_left()?;
+    nothing_noted(&seat)?;
+    // or goes on: they are taken in, and no others are launched
+    cloud.reset()?;
+    cloud.moto.invisible(3)?;
+    ensure!(
+        matches!(seat.kill_at(number, When::After, "up -s 2")?, Killed::At(_)),
+        "it was not killed"
+    );
+    expect(&seat.run("up -s 2")?, 0, &["ready (2 of 2)"])?;
+    ensure!(cloud.moto.alive()?.len() == 2, "hosts were launched twice");
+    expect(&seat.run("down")?, 0, &["2 hosts ended"])?;
+    cloud.expect_nothing_left()
+}
+
+/// The number of the launch among the calls of a first `up`.
+fn launch_number(cloud: &Cloud<'_>) -> Result<usize> {
+    let seat = cloud.seat("scout")?;
+    cloud.proxy.reset();
+    expect(&seat.run("up -s 1 --no-wait")?, 0, &[])?;
+    let launch = cloud
+        .proxy
+        .calls()
+        .into_iter()
+        .find(|call| call.action == "RunInstances");
+    expect(&seat.run("down")?, 0, &[])?;
+    cloud.proxy.reset();
+    Ok(launch.ok_or("no launch")?.number)
+}
+
+/// Credentials of another account say nothing of a fleet, and change nothing of what is noted of it.
+fn another_account(lab: &Lab) -> Result {
+    let cloud = Cloud::start(lab)?;
+    let seat = cloud.seat("first")?;
+    expect(&seat.run("up -s 1")?, 0, &[])?;
+    let ledger = seat.home.join(".local/state/swarm/fleets/default/ledger.json");
+    let text = std::fs::read_to_string(&ledger)?;
+    std::fs::write(&ledger, text.replace("123456789012", "210987654321"))?;
+    let says = "in the AWS account 210987654321, and these credentials are of 123456789012";
+    let target = url("http", STICKY, "/");
+    for (line, code) in [
+        ("down", 5),
+        ("status", 0),
+        ("up -s 2", 2),
+        ("extend --ttl 3h", 2),
+        (&format!("attack {target} -n 4 -c 1"), 2),
+    ] {
+        expect(&seat.run(line)?, code, &[says]).map_err(|error| format!("{line}: {error}"))?;
+    }
+    ensure!(
+        ledger.exists() && ledger.with_file_name("login_key").exists(),
+        "the other account's ledger is gone"
+    );
+    std::fs::write(&ledger, text)?;
+    expect(&seat.run("down")?, 0, &["1 host ended"])?;
     cloud.expect_nothing_left()
 }

@@ -75,6 +75,15 @@ fn lost_answer(lab: &Lab) -> Result {
     expect(&cloud.swarm("up -s 2")?, 0, &["fleet default: 2 hosts"])?;
     ensure!(cloud.moto.alive()?.len() == 2, "the launch was made twice");
     expect(&cloud.swarm("down")?, 0, &["2 hosts ended"])?;
+    cloud.expect_nothing_left()?;
+    // every answer is lost: what was launched all the same is found and taken back
+    cloud.proxy.reset();
+    cloud.proxy.fault(Fault::answer_lost().of("RunInstances"));
+    expect(
+        &cloud.swarm("up -s 2")?,
+        1,
+        &["no answer from AWS", "nothing of this command is left"],
+    )?;
     cloud.expect_nothing_left()
 }
 
@@ -110,7 +119,7 @@ fn quota(lab: &Lab) -> Result {
     expect(
         &cloud.swarm("up -s 6 --source-eips 1")?,
         2,
-        &["6 Elastic IPs are wanted, 0 of 5 are in use"],
+        &["6 Elastic IPs more are wanted, 0 of 5 are in use"],
     )?;
     expect(
         &cloud.swarm("up -s 1 --source-eips 2")?,
