@@ -56,8 +56,19 @@ pub struct Image {
     pub arch: String,
     /// GiB of its root disk, where EC2 says.
     pub disk_gib: Option<u32>,
-    /// Disks that the image would leave behind when its host ends, by device name.
-    pub lasting_disks: Vec<String>,
+    /// Disks that the image would leave behind when its host ends.
+    pub lasting_disks: Vec<LastingDisk>,
+}
+
+/// A disk of an image that would outlive the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastingDisk {
+    /// Device name.
+    pub device: String,
+    /// `snap-...`, where it is made from one.
+    pub snapshot: Option<String>,
+    /// GiB.
+    pub gib: Option<i32>,
 }
 
 impl Regional {
@@ -274,7 +285,12 @@ impl Regional {
     }
 }
 
-fn lasting(mapping: &BlockDeviceMapping) -> Option<String> {
-    let stays = mapping.ebs()?.delete_on_termination() == Some(false);
-    stays.then(|| mapping.device_name().unwrap_or_default().to_owned())
+fn lasting(mapping: &BlockDeviceMapping) -> Option<LastingDisk> {
+    let disk = mapping.ebs()?;
+    let stays = disk.delete_on_termination() == Some(false);
+    stays.then(|| LastingDisk {
+        device: mapping.device_name().unwrap_or_default().to_owned(),
+        snapshot: disk.snapshot_id().map(str::to_owned),
+        gib: disk.volume_size(),
+    })
 }

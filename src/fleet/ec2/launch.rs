@@ -1,5 +1,6 @@
 //! One launch: RunInstances, with everything that keeps a host from being forgotten. Never here: which zone comes next.
 
+use super::catalogue::LastingDisk;
 use super::fault::{Ec2Error, fault};
 use super::sight::{self, Instance};
 use super::{Regional, specification, tags_of};
@@ -26,7 +27,7 @@ pub struct Order {
     /// `ami-...`
     pub image: String,
     /// Disks of the image that would outlive the host: they are told to go with it.
-    pub lasting_disks: Vec<String>,
+    pub lasting_disks: Vec<LastingDisk>,
     /// Key pair of EC2, with `--key`.
     pub key: Option<String>,
     /// Cloud-init's user data, as text.
@@ -77,9 +78,15 @@ impl Regional {
             .tag_specifications(specification(ResourceType::Instance, &instance_tags))
             .tag_specifications(specification(ResourceType::Volume, &order.tags))
             .tag_specifications(specification(ResourceType::NetworkInterface, &order.tags));
-        for device in &order.lasting_disks {
-            let disk = EbsBlockDevice::builder().delete_on_termination(true).build();
-            ask = ask.block_device_mappings(BlockDeviceMapping::builder().device_name(device).ebs(disk).build());
+        for lasting in &order.lasting_disks {
+            let disk = EbsBlockDevice::builder()
+                .delete_on_termination(true)
+                .set_snapshot_id(lasting.snapshot.clone())
+                .set_volume_size(lasting.gib);
+            let mapping = BlockDeviceMapping::builder()
+                .device_name(&lasting.device)
+                .ebs(disk.build());
+            ask = ask.block_device_mappings(mapping.build());
         }
         if let Some(most) = order.spot {
             let options = SpotMarketOptions::builder()

@@ -11,7 +11,7 @@ mod me;
 mod retries;
 mod sight;
 
-pub use catalogue::{Image, Kind, Place, Wish};
+pub use catalogue::{Image, Kind, LastingDisk, Place, Wish};
 pub use elastic::{ElasticAddress, Quota};
 pub use ending::Left;
 pub use fault::{Ec2Error, Lack};
