@@ -122,6 +122,8 @@ pub enum Parsed {
 
 /// Reads the words of the command line, the program's name first. No I/O.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    without_aws(&words)?;
     let command = Cli::command().mut_subcommand("attack", attack::later::declare);
     let read = command.try_get_matches_from(words).and_then(|matches| {
         let later = matches.subcommand_matches("attack").and_then(attack::later::first);
@@ -137,6 +139,17 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
                 text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_string(),
             ))
         }
+    }
+}
+
+/// The commands about fleets are known to a build without AWS too, which says where they are.
+fn without_aws(words: &[OsString]) -> Result<(), Usage> {
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some(word @ ("up" | "status" | "extend")) if cfg!(not(feature = "aws")) => Err(Usage(format!(
+            "{word} is about fleets on EC2, and this swarm was built without AWS: build it with (cargo build --release), or name hosts \
+             of your own with --hosts"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -180,6 +193,68 @@ mod tests {
             read(&["demo", "--json"]),
             Ok(Parsed::Command(Command::Demo(DemoArgs { json: true, .. })))
         ));
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[test]
+    fn fleets_want_a_build_with_aws() {
+        for word in ["up", "status", "extend"] {
+            assert!(
+                read(&[word, "-s", "2"]).unwrap_err().0.contains("built without AWS"),
+                "{word}"
+            );
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn commands_about_fleets_are_read() {
+        assert!(matches!(
+            read(&["up", "-s", "8", "--region", "eu-west-1=6"]),
+            Ok(Parsed::Command(Command::Up(_)))
+        ));
+        assert!(matches!(
+            read(&["status", "--all-regions"]),
+            Ok(Parsed::Command(Command::Status(_)))
+        ));
+        assert!(matches!(
+            read(&["extend", "--ttl", "3h"]),
+            Ok(Parsed::Command(Command::Extend(_)))
+        ));
+        assert!(matches!(
+            read(&["down", "--owner", "x", "--dry-run"]),
+            Ok(Parsed::Command(Command::Down(_)))
+        ));
+        assert!(read(&["extend"]).unwrap_err().0.contains("--ttl"));
+        let Ok(Parsed::Text(help)) = read(&["up", "--help"]) else {
+            panic!("help is text")
+        };
+        for flag in [
+            "--servers",
+            "--fleet",
+            "--region",
+            "--zone",
+            "--subnet",
+            "--min-hosts",
+            "--type",
+            "--image",
+            "--login",
+            "--key",
+            "--ttl",
+            "--spot",
+            "--max-price",
+            "--tag",
+            "--ssh-from",
+            "--security-group",
+            "--source-ips-per-host",
+            "--source-eips",
+            "--dry-run",
+            "--no-wait",
+            "--ready-timeout",
+            "--profile",
+        ] {
+            assert!(help.contains(flag), "{flag} is not in the help");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Tests of what EC2's word does to the ledger. Pure: no call is made.
 
+#![allow(clippy::unwrap_used)]
+
 use super::ec2::{Instance, Phase};
 use super::ledger::{FleetHost, Launch, LaunchState, Ledger};
 use super::raise::reconcile;

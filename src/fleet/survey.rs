@@ -32,7 +32,9 @@ pub struct Site {
     pub at: Regional,
     /// Hosts that were asked for.
     pub wanted: u32,
-    /// Hosts of this fleet that are alive.
+    /// Instances of this fleet that EC2 lists, those that are gone too.
+    pub listed: Vec<Instance>,
+    /// Those that are alive.
     pub alive: Vec<Instance>,
     /// Hosts that the ledger names, launched a moment ago and not listed yet.
     pub fresh: u32,
@@ -85,13 +87,15 @@ impl Site {
 pub async fn look(at: Regional, fleet: &str, mine: &Whose) -> Result<Site, Ec2Error> {
     let ours = |name: &str, owner: &str| name == fleet && mine.owns(owner);
     let (instances, groups) = tokio::join!(at.instances(), at.groups());
-    let mut alive = instances?;
-    alive.retain(|host| host.phase.is_alive() && ours(&host.fleet, &host.owner));
+    let mut listed = instances?;
+    listed.retain(|host| ours(&host.fleet, &host.owner));
+    let alive = listed.iter().filter(|host| host.phase.is_alive()).cloned().collect();
     let mut groups = groups?;
     groups.retain(|group| ours(&group.fleet, &group.owner));
     Ok(Site {
         at,
         wanted: 0,
+        listed,
         alive,
         fresh: 0,
         groups,

@@ -73,6 +73,15 @@ pub enum SshError {
         /// Its entry in known_hosts.
         known: String,
     },
+    /// Another key than `swarm up` put on file.
+    #[error(
+        "host {host}: it does not show the host key that `swarm up` put on file: somebody may be in between, or its address belongs \
+         to another machine now. `swarm status` tells which; `swarm down` and `swarm up` make the fleet anew"
+    )]
+    NotOurs {
+        /// Host.
+        host: String,
+    },
     /// No key of ours was taken.
     #[error(
         "host {host}: login refused ({said}): name the user (user@host) and the key (-i FILE); a key with a passphrase must be \
@@ -149,6 +158,8 @@ pub struct Ssh {
     folder: Arc<TempDir>,
     config: PathBuf,
     known_hosts: KnownHosts,
+    /// Only host keys of swarm's own file count.
+    pinned: bool,
     whole: Duration,
     at_once: Semaphore,
     per_address: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -183,6 +194,7 @@ impl Ssh {
             } else {
                 KnownHosts::Strict
             },
+            pinned: options.pinned.is_some(),
             whole: Duration::from_secs(u64::from(connect)) + LOGIN,
             at_once: Semaphore::new(AT_ONCE),
             per_address: Mutex::default(),
@@ -255,7 +267,12 @@ impl Ssh {
                 .map(ToString::to_string)
                 .unwrap_or_else(|| error.to_string());
             if tried == TRIES || !is_passing(&log) {
-                return Err(told(host, &log));
+                return Err(match told(host, &log) {
+                    SshError::HostKeyUnknown { host, .. } | SshError::HostKeyChanged { host, .. } if self.pinned => {
+                        SshError::NotOurs { host }
+                    }
+                    other => other,
+                });
             }
             sleep(pause(tried)).await;
             tried += 1;

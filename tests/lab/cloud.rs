@@ -200,7 +200,7 @@ impl Drop for Cloud<'_> {
 }
 
 impl Seat<'_> {
-    /// One more variable of the environment.
+    /// One more variable of the environment; an empty one is taken out.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
@@ -220,7 +220,10 @@ impl Seat<'_> {
             command.env(variable, self.home.join(folder));
         }
         for (name, value) in &self.environment {
-            command.env(name, value);
+            match value.as_str() {
+                "" => command.env_remove(name),
+                value => command.env(name, value),
+            };
         }
         if given.first().is_some_and(|first| WITH_CONFIG.contains(first)) {
             command.arg("-F").arg(&self.cloud.config);

@@ -245,7 +245,7 @@ fn reconciled<'a>(ledger: &mut Ledger, sites: impl Iterator<Item = &'a mut Site>
     let mut strangers = Vec::new();
     for site in sites {
         strangers.extend(
-            reconcile(ledger, &site.at.name, &site.alive)
+            reconcile(ledger, &site.at.name, &site.listed)
                 .into_iter()
                 .map(|host| host.id),
         );

@@ -219,6 +219,7 @@ fn late_news(lab: &Lab) -> Result {
 fn no_timer(lab: &Lab) -> Result {
     let cloud = Cloud::start(lab)?;
     expect(&cloud.swarm("up -s 1 --no-wait")?, 0, &[])?;
+    expect(&cloud.swarm("status")?, 0, &["not ready"])?;
     cloud.machines.wait_ready(1, Duration::from_secs(20))?;
     let id = cloud.moto.alive()?[0].id.clone();
     let machine = cloud.machines.of(&id)?;

@@ -134,7 +134,7 @@ fn policy(lab: &Lab) -> Result {
         rules.contains("10.77.0.0/24") && !rules.contains("/32"),
         "the group lets in {rules}"
     );
-    expect(&seat.run("status")?, 0, &["not known"])?;
+    expect(&seat.run("status")?, 0, &["USD an hour"])?;
     expect(&seat.run("extend --ttl 3h")?, 0, &[])?;
     expect(&seat.run("down")?, 0, &[])?;
     cloud.expect_nothing_left()?;
