@@ -134,7 +134,8 @@ impl Raising {
         Ok(id)
     }
 
-    /// Launches what is lacking, zone after zone. Gives how many, and what was said where a zone had no room.
+    /// Launches what is lacking: all in the first zone that has room for all, else what each zone has. Gives how many, and
+    /// what was said where that could not be.
     pub async fn launch(
         &mut self,
         site: &Site,
@@ -142,76 +143,96 @@ impl Raising {
         group: &str,
     ) -> Result<(u32, Vec<String>), RaiseError> {
         let (mut got, mut said) = (0, Vec::new());
-        for place in &supply.places {
-            let missing = site.missing() - got;
-            if missing == 0 {
-                break;
+        for whole in [true, false] {
+            for place in &supply.places {
+                let missing = site.missing() - got;
+                if missing == 0 {
+                    return Ok((got, said));
+                }
+                // a single host was asked for as a whole already
+                if !whole && missing == 1 && site.missing() == 1 {
+                    return Ok((got, said));
+                }
+                let least = if whole { missing } else { 1 };
+                match self.launch_in(site, supply, group, &place.subnet, missing, least).await {
+                    Ok(launched) => got += launched,
+                    Err(RaiseError::Ec2(error)) if error.lack() == Lack::Capacity => {
+                        let room = if whole {
+                            format!("not {missing} at once: ")
+                        } else {
+                            String::new()
+                        };
+                        said.push(format!("{}: {room}{error}", place.zone));
+                    }
+                    // the account's limit is met here; other regions have their own
+                    Err(RaiseError::Ec2(error)) if error.lack() == Lack::Quota => {
+                        said.push(error.to_string());
+                        return Ok((got, said));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            let now = Timestamp::now();
-            let until = now + SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::from_hours(2));
-            let number = self
-                .ledger
-                .regions
-                .values()
-                .map(|region| region.launches.len())
-                .sum::<usize>();
-            let launch = Launch {
-                token: format!("{}-{number}", self.run),
-                count: missing,
-                subnet: place.subnet.clone(),
-                at: now,
-                until,
-                boot_key: self.keys.host_public.clone(),
-                hourly: supply.hourly,
-                state: LaunchState::Asked,
-            };
-            let order = Order {
-                token: launch.token.clone(),
-                count: missing,
-                subnet: place.subnet.clone(),
-                group: group.to_owned(),
-                kind: supply.kind.name.clone(),
-                image: supply.image.id.clone(),
-                lasting_disks: supply.image.lasting_disks.clone(),
-                key: self.recipe.key.clone(),
-                user_data: self.user_data(until),
-                secondary: supply.secondary,
-                spot: self.recipe.spot,
-                tags: self.all_tags(),
-                instance_tags: vec![(super::ec2::UNTIL_TAG.to_owned(), seconds(until).to_string())],
-            };
-            self.ledger.region(&site.at.name).launches.push(launch.clone());
-            self.ledger.write(&self.folder)?;
-            let answer = site.at.launch(&order).await;
-            let state = match &answer {
+        }
+        Ok((got, said))
+    }
+
+    /// One launch, written down before and after.
+    async fn launch_in(
+        &mut self,
+        site: &Site,
+        supply: &Supply,
+        group: &str,
+        subnet: &str,
+        count: u32,
+        least: u32,
+    ) -> Result<u32, RaiseError> {
+        let now = Timestamp::now();
+        let until = now + SignedDuration::try_from(self.ttl).unwrap_or(SignedDuration::from_hours(2));
+        let launches = self.ledger.regions.values().map(|region| region.launches.len());
+        let launch = Launch {
+            token: format!("{}-{}", self.run, launches.sum::<usize>()),
+            count,
+            subnet: subnet.to_owned(),
+            at: now,
+            until,
+            boot_key: self.keys.host_public.clone(),
+            hourly: supply.hourly,
+            state: LaunchState::Asked,
+        };
+        let order = Order {
+            token: launch.token.clone(),
+            count,
+            least,
+            subnet: subnet.to_owned(),
+            group: group.to_owned(),
+            kind: supply.kind.name.clone(),
+            image: supply.image.id.clone(),
+            lasting_disks: supply.image.lasting_disks.clone(),
+            key: self.recipe.key.clone(),
+            user_data: self.user_data(until),
+            secondary: supply.secondary,
+            spot: self.recipe.spot,
+            tags: self.all_tags(),
+            instance_tags: vec![(super::ec2::UNTIL_TAG.to_owned(), seconds(until).to_string())],
+        };
+        self.ledger.region(&site.at.name).launches.push(launch.clone());
+        self.ledger.write(&self.folder)?;
+        let answer = site.at.launch(&order).await;
+        let region = self.ledger.region(&site.at.name);
+        if let Some(noted) = region.launches.iter_mut().find(|noted| noted.token == launch.token) {
+            noted.state = match &answer {
                 Ok(_) => LaunchState::Answered,
                 Err(error) if error.made_nothing() => LaunchState::Refused,
                 Err(_) => LaunchState::Asked,
             };
-            let region = self.ledger.region(&site.at.name);
-            if let Some(noted) = region.launches.iter_mut().find(|noted| noted.token == launch.token) {
-                noted.state = state;
-                // an unknown outcome is waited for from now on: the last try was made just now
-                noted.at = Timestamp::now();
-            }
-            if let Ok(instances) = &answer {
-                for instance in instances {
-                    adopt(&mut region.hosts, instance, &launch);
-                }
-            }
-            self.ledger.write(&self.folder)?;
-            match answer {
-                Ok(instances) => got += u32::try_from(instances.len()).unwrap_or(u32::MAX),
-                Err(error) if error.lack() == Lack::Capacity => said.push(format!("{}: {error}", place.zone)),
-                // the account's limit is met here; other regions have their own
-                Err(error) if error.lack() == Lack::Quota => {
-                    said.push(error.to_string());
-                    break;
-                }
-                Err(error) => return Err(error.into()),
-            }
+            // an unknown outcome is waited for from now on: the last try was made just now
+            noted.at = Timestamp::now();
         }
-        Ok((got, said))
+        for instance in answer.as_ref().into_iter().flatten() {
+            adopt(&mut region.hosts, instance, &launch);
+        }
+        self.ledger.write(&self.folder)?;
+        Ok(u32::try_from(answer?.len()).unwrap_or(u32::MAX))
     }
 
     fn user_data(&self, until: Timestamp) -> String {

@@ -238,8 +238,7 @@ fn unlisted(named: &[Named], instances: &[Instance]) -> Vec<Named> {
 
 /// Volumes and network interfaces that are meant: they go with their hosts, or a little later, or not at all.
 pub async fn trailing(at: &Regional, meant: &Meant) -> Result<Vec<Left>, Ec2Error> {
-    let mut tagged = at.tagged().await?;
-    tagged.retain(|left| ["volume", "network-interface"].contains(&left.kind.as_str()));
+    let mut tagged = at.trailing().await?;
     tagged.retain(|left| meant.is(&left.fleet, &left.owner, &left.run));
     Ok(tagged)
 }
@@ -255,7 +254,7 @@ async fn verify(at: &Regional, meant: &Meant, troubles: &BTreeMap<String, String
         let hosts = found.hosts.iter().map(|host| ("instance", host.id.as_str()));
         let groups = found.groups.iter().map(|group| ("security-group", group.id.as_str()));
         let elastic = found.elastic.iter().map(|address| ("elastic-ip", address.id.as_str()));
-        let others = trailing.iter().map(|left| (left.kind.as_str(), left.id.as_str()));
+        let others = trailing.iter().map(|left| (left.kind, left.id.as_str()));
         let all = hosts.chain(groups).chain(elastic).chain(others);
         return Ok(all
             .map(|(kind, id)| Remaining {

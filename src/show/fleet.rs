@@ -80,7 +80,7 @@ pub fn status(fleet: &str, owner: &str, rows: &[HostRow]) -> String {
                 row.zone.clone(),
                 row.kind.clone(),
                 row.state.clone(),
-                span(row.age_s),
+                age(row.age_s),
                 row.left_s.map_or("not known".to_owned(), span),
                 row.all_hourly().map_or("not known".to_owned(), |usd| {
                     format!("{:.4}", usd * row.age_s.max(0) as f64 / 3600.0)
@@ -146,6 +146,11 @@ fn count(n: usize) -> String {
     } else {
         format!("{n} hosts")
     }
+}
+
+/// How old: as [`span`], from `0s` on.
+fn age(seconds: i64) -> String {
+    if seconds <= 0 { "0s".to_owned() } else { span(seconds) }
 }
 
 /// `2h5m`, `59m`, `40s`; what is over is `over`.

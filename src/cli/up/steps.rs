@@ -161,8 +161,8 @@ async fn make(
     let there = raising.ledger.hosts().count();
     if there < needed {
         return Err(Trouble::TooFew(format!(
-            "{there} of {wanted} hosts could be launched, {needed} are needed (--min-hosts): {}",
-            reasons.join("; ")
+            "{there} of {wanted} hosts could be launched, {needed} are needed (--min-hosts){}",
+            reasons.last().map(|why| format!(": {why}")).unwrap_or_default()
         )));
     }
     if signals.came() {
@@ -250,9 +250,7 @@ async fn undo(
         Trouble::TooFew(text) => (text, Exit::Unexpected),
         Trouble::Here(error) => (error.chain(), error.exit()),
     };
-    show::say(&format!(
-        "{text}: removing what this command launched (Ctrl-C again leaves it)"
-    ));
+    show::say("removing what this command launched (Ctrl-C again leaves it)");
     let fleet = &command.fleet;
     // the interrupt that led here is taken; another one leaves at once
     signals.came();

@@ -1,8 +1,8 @@
 //! The end of hosts, and the question what is left. Never here: whose they are.
 
 use super::fault::{Ec2Error, fault};
-use super::{FLEET_TAG, OWNER_TAG, RUN_TAG, Regional, filter};
-use std::collections::BTreeMap;
+use super::{FLEET_TAG, OWNER_TAG, RUN_TAG, Regional, filter, tag_value};
+use aws_sdk_ec2::types::Tag;
 
 /// Instances that one call may name.
 const AT_ONCE: usize = 500;
@@ -10,8 +10,8 @@ const AT_ONCE: usize = 500;
 /// An object that still carries a fleet's tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    /// EC2's word: `volume`, `network-interface`, ...
-    pub kind: String,
+    /// EC2's word: `volume`, `network-interface`.
+    pub kind: &'static str,
     /// Its id.
     pub id: String,
     /// `swarm:fleet`
@@ -55,39 +55,45 @@ impl Regional {
             .map_err(|error| fault(&format!("terminating {} in {}", ids.join(", "), self.name), &error))
     }
 
-    /// Objects of any kind that carry a fleet's tag, by EC2's index of tags: volumes and network interfaces too.
-    pub async fn tagged(&self) -> Result<Vec<Left>, Ec2Error> {
+    /// Volumes and network interfaces that carry a fleet's tag, of every owner: what goes with a host, or should.
+    pub async fn trailing(&self) -> Result<Vec<Left>, Ec2Error> {
+        let doing = |what: &str| format!("listing {what} in {}", self.name);
+        let mut found = Vec::new();
         let mut pages = self
             .client
-            .describe_tags()
-            .filters(filter("key", &[FLEET_TAG, OWNER_TAG, RUN_TAG]))
+            .describe_volumes()
+            .filters(filter("tag-key", &[FLEET_TAG]))
             .into_paginator()
             .send();
-        let mut found: BTreeMap<String, Left> = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| fault(&format!("listing tags in {}", self.name), &error))?;
-            for tag in page.tags() {
-                let (Some(id), Some(key)) = (tag.resource_id(), tag.key()) else {
-                    continue;
-                };
-                let left = found.entry(id.to_owned()).or_insert_with(|| Left {
-                    kind: tag
-                        .resource_type()
-                        .map(|kind| kind.as_str().to_owned())
-                        .unwrap_or_default(),
-                    id: id.to_owned(),
-                    fleet: String::new(),
-                    owner: String::new(),
-                    run: String::new(),
-                });
-                let value = tag.value().unwrap_or_default().to_owned();
-                match key {
-                    FLEET_TAG => left.fleet = value,
-                    RUN_TAG => left.run = value,
-                    _ => left.owner = value,
-                }
-            }
+            let page = page.map_err(|error| fault(&doing("volumes"), &error))?;
+            let volumes = page.volumes().iter();
+            found.extend(volumes.filter_map(|volume| left("volume", volume.volume_id()?, volume.tags())));
         }
-        Ok(found.into_values().collect())
+        let mut pages = self
+            .client
+            .describe_network_interfaces()
+            .filters(filter("tag-key", &[FLEET_TAG]))
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| fault(&doing("network interfaces"), &error))?;
+            let interfaces = page.network_interfaces().iter();
+            found.extend(
+                interfaces.filter_map(|one| left("network-interface", one.network_interface_id()?, one.tag_set())),
+            );
+        }
+        Ok(found)
     }
+}
+
+fn left(kind: &'static str, id: &str, tags: &[Tag]) -> Option<Left> {
+    let value = |key: &str| tag_value(tags, key).unwrap_or_default().to_owned();
+    Some(Left {
+        kind,
+        id: id.to_owned(),
+        fleet: tag_value(tags, FLEET_TAG)?.to_owned(),
+        owner: value(OWNER_TAG),
+        run: value(RUN_TAG),
+    })
 }

@@ -16,8 +16,10 @@ use base64::Engine as _;
 pub struct Order {
     /// Makes a repeated call the same launch; at most 64 characters.
     pub token: String,
-    /// At most so many hosts; fewer when the zone has no more.
+    /// So many hosts.
     pub count: u32,
+    /// And no fewer.
+    pub least: u32,
     /// `subnet-...`
     pub subnet: String,
     /// `sg-...`
@@ -66,7 +68,7 @@ impl Regional {
             .client
             .run_instances()
             .client_token(&order.token)
-            .min_count(1)
+            .min_count(i32::try_from(order.least).unwrap_or(i32::MAX))
             .max_count(i32::try_from(order.count).unwrap_or(i32::MAX))
             .image_id(&order.image)
             .instance_type(InstanceType::from(order.kind.as_str()))

@@ -43,11 +43,25 @@ fn full_zone(lab: &Lab) -> Result {
         0,
         &["us-east-1a", "no room", "fleet default: 3 hosts"],
     )?;
-    let zones: BTreeSet<String> = cloud.moto.alive()?.into_iter().map(|instance| instance.zone).collect();
+    let zones =
+        || -> Result<BTreeSet<String>> { Ok(cloud.moto.alive()?.into_iter().map(|instance| instance.zone).collect()) };
     ensure!(
-        zones == BTreeSet::from(["us-east-1b".to_owned(), "us-east-1c".to_owned()]),
-        "hosts are in {zones:?}"
+        zones()? == BTreeSet::from(["us-east-1c".to_owned()]),
+        "hosts are in {:?}",
+        zones()?
     );
+    expect(&cloud.swarm("down")?, 0, &[])?;
+    cloud.expect_nothing_left()?;
+    // no zone has room for all, and together they have
+    let two: Vec<(String, u32)> = ('a'..='f').map(|zone| (format!("us-east-1{zone}"), 1)).collect();
+    let two: Vec<(&str, u32)> = two.iter().map(|(zone, room)| (zone.as_str(), *room)).collect();
+    cloud.moto.capacity(&two)?;
+    expect(
+        &cloud.swarm("up -s 3 --no-wait")?,
+        0,
+        &["not 3 at once", "fleet default: 3 hosts"],
+    )?;
+    ensure!(zones()?.len() == 3, "hosts are in {:?}", zones()?);
     expect(&cloud.swarm("down")?, 0, &[])?;
     cloud.expect_nothing_left()?;
     // no zone has room for all: what was launched goes again, or stays when that is enough

@@ -289,14 +289,6 @@ def delete_security_group(original, self, vpc_id, group_id):
     return original(self, vpc_id, group_id)
 
 
-@patch(EC2Backend, "describe_tags")
-def describe_tags(original, self, *args, **kwargs):
-    """EC2 forgets the tags of volumes and interfaces with them; moto keeps them."""
-    gone = {"volume": self.volumes, "network-interface": self.enis}
-    listed = original(self, *args, **kwargs)
-    return [tag for tag in listed if tag["resource_type"] not in gone or tag["resource_id"] in gone[tag["resource_type"]]]
-
-
 @patch(TagResponse, "create_tags")
 def create_tags(original, self):
     for resource in self._get_param("Resources", []):
