@@ -63,9 +63,15 @@ pub async fn down(args: &FleetArgs) -> Result<Exit, Error> {
         true => Vec::new(),
         false => locks(&known, args.force)?,
     };
-    let owned = known
-        .iter()
-        .any(|noted| noted.ledger.as_ref().is_some_and(|ledger| !ledger.is_empty()));
+    // what was read before the locks were held may have changed meanwhile
+    for noted in &mut known {
+        noted.reread();
+    }
+    let owns = |noted: &Noted| match &noted.ledger {
+        Some(ledger) => !ledger.is_empty(),
+        None => noted.folder.login_key().exists(),
+    };
+    let owned = known.iter().any(owns);
     ended(args, state, known, seen)
         .await
         .map_err(|error| match (owned, error) {
@@ -97,7 +103,7 @@ async fn ended(args: &FleetArgs, state: State, known: Vec<Noted>, seen: LastSeen
         .iter()
         .map(|region| one_region(&scope, &meant, region, &seen));
     let regions = join_all(each).await;
-    strike_out(&scope, &regions)?;
+    strike_out(&scope, &regions, args.scope.all_regions)?;
     tell(args, &scope, &meant, &regions)
 }
 
@@ -192,7 +198,8 @@ async fn settle_calls(at: &Regional, meant: &Meant, noted: &Noted, alive: Timest
     let group = held
         .and_then(|held| held.group.as_ref())
         .is_some_and(|group| group.ours && group.id.is_none());
-    while group && Timestamp::now().duration_since(alive) < LATE {
+    let began = tokio::time::Instant::now();
+    while group && Timestamp::now().duration_since(alive) < LATE && began.elapsed() < LATE.unsigned_abs() {
         let found = raze::look(at, meant).await?;
         if found.groups.iter().any(|group| group.fleet == noted.name) {
             break;
@@ -203,11 +210,15 @@ async fn settle_calls(at: &Regional, meant: &Meant, noted: &Noted, alive: Timest
 }
 
 /// The ledgers keep what is left, and what nobody could look at.
-fn strike_out(scope: &Scope, regions: &[Ended]) -> Result<(), Error> {
+fn strike_out(scope: &Scope, regions: &[Ended], everywhere: bool) -> Result<(), Error> {
     for noted in &scope.noted {
+        let clean = |ended: &Ended| ended.left.as_ref().is_ok_and(Vec::is_empty);
         let Some(mut ledger) = noted.ledger.clone() else {
-            // a ledger that cannot be read names nothing; its key opens nothing any more
-            if regions.iter().all(|ended| ended.left.as_ref().is_ok_and(Vec::is_empty)) {
+            // a ledger that is gone names no region: its key is kept until its hosts were found and ended, or are nowhere
+            let hosts = || regions.iter().flat_map(|ended| &ended.found.hosts);
+            let found = hosts().any(|host| host.fleet == noted.name);
+            let keyless = !noted.folder.login_key().exists();
+            if regions.iter().all(clean) && (found || everywhere || keyless) {
                 remove(noted)?;
             }
             continue;
@@ -217,7 +228,7 @@ fn strike_out(scope: &Scope, regions: &[Ended]) -> Result<(), Error> {
                 strike_region(&mut ledger, &ended.region, left);
             }
         }
-        if ledger.is_empty() {
+        if ledger.is_empty() && regions.iter().all(clean) {
             remove(noted)?;
         } else {
             ledger.write(&noted.folder)?;
@@ -226,20 +237,19 @@ fn strike_out(scope: &Scope, regions: &[Ended]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whatever is left keeps its region in the ledger, so that the next `down` looks there.
 fn strike_region(ledger: &mut Ledger, region: &str, left: &[Remaining]) {
     let is_left = |id: &str| left.iter().any(|left| left.id == id);
-    let Some(held) = ledger.regions.get_mut(region) else {
+    if left.is_empty() {
+        ledger.regions.remove(region);
         return;
-    };
-    held.launches.clear();
+    }
+    let held = ledger.region(region);
     held.hosts.retain(|host| is_left(&host.id));
     held.elastic.retain(|elastic| is_left(&elastic.id));
-    let group = held.group.as_ref().and_then(|group| group.id.as_deref());
-    if !group.is_some_and(is_left) {
+    let known = held.group.as_ref().and_then(|group| group.id.as_deref());
+    if known.is_some_and(|id| !is_left(id)) {
         held.group = None;
-    }
-    if held.hosts.is_empty() && held.elastic.is_empty() && held.group.is_none() {
-        ledger.regions.remove(region);
     }
 }
 

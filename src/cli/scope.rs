@@ -39,6 +39,13 @@ pub struct Noted {
     pub ledger: Option<Ledger>,
 }
 
+impl Noted {
+    /// Reads the ledger again; one that cannot be read any more is none.
+    pub fn reread(&mut self) {
+        self.ledger = Ledger::read(&self.folder).ok().flatten();
+    }
+}
+
 /// What is looked at.
 pub struct Scope {
     /// Places of this user.

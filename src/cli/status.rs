@@ -107,6 +107,7 @@ async fn fleet(name: &str, scope: &Scope, found: &[(String, Found)], args: &Stat
     let before: Vec<String> = ledger
         .iter()
         .flat_map(|ledger| ledger.hosts())
+        .filter(|(region, _)| scope.regions.iter().any(|looked| looked == region))
         .map(|(_, host)| host.id.clone())
         .collect();
     let mut ledger = ledger.unwrap_or_else(|| Ledger::new(name, owner.as_deref().unwrap_or_default(), "ec2-user"));

@@ -151,6 +151,14 @@ pub struct FleetHost {
     pub ready: bool,
 }
 
+impl Region {
+    /// Whether there are hosts, or a launch whose outcome is not known.
+    pub fn may_have_hosts(&self) -> bool {
+        let open = |launch: &Launch| launch.state == LaunchState::Asked;
+        !self.hosts.is_empty() || self.launches.iter().any(open)
+    }
+}
+
 impl FleetHost {
     /// Where SSH goes.
     pub fn ssh_address(&self) -> Option<IpAddr> {

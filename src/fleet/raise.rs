@@ -164,10 +164,13 @@ impl Raising {
                         };
                         said.push(format!("{}: {room}{error}", place.zone));
                     }
-                    // the account's limit is met here; other regions have their own
+                    // the account's limit is met here, for all at once; other regions have their own
                     Err(RaiseError::Ec2(error)) if error.lack() == Lack::Quota => {
                         said.push(error.to_string());
-                        return Ok((got, said));
+                        if !whole {
+                            return Ok((got, said));
+                        }
+                        break;
                     }
                     Err(error) => return Err(error),
                 }

@@ -17,7 +17,7 @@ const TRAILING: Duration = Duration::from_secs(30);
 /// After so long nothing will come of a call whose caller is gone.
 pub const LATE: SignedDuration = SignedDuration::from_secs(20);
 /// How long EC2 may take to know an instance that it has launched itself.
-const FRESH: SignedDuration = SignedDuration::from_mins(2);
+pub const FRESH: SignedDuration = SignedDuration::from_mins(2);
 /// Tries for one change that EC2 refuses.
 const TRIES: u32 = 4;
 
@@ -112,6 +112,7 @@ pub async fn await_launches(at: &Regional, launches: &[Launch], alive: Timestamp
     if launches.is_empty() {
         return Ok(());
     }
+    let began = Instant::now();
     loop {
         let instances = at.instances().await?;
         let is_open = |launch: &Launch| {
@@ -120,7 +121,8 @@ pub async fn await_launches(at: &Regional, launches: &[Launch], alive: Timestamp
                 .any(|i| i.token.as_deref() == Some(launch.token.as_str()));
             !listed && Timestamp::now().duration_since(alive.max(launch.at)) < LATE
         };
-        if !launches.iter().any(is_open) {
+        // a clock that was set back would make it wait for hours
+        if !launches.iter().any(is_open) || began.elapsed() > LATE.unsigned_abs() {
             return Ok(());
         }
         sleep(PAUSE).await;
@@ -247,7 +249,13 @@ async fn verify(at: &Regional, meant: &Meant, troubles: &BTreeMap<String, String
     let began = Instant::now();
     loop {
         let (found, trailing) = (look(at, meant).await?, trailing(at, meant).await?);
-        if found.is_empty() && !trailing.is_empty() && began.elapsed() < TRAILING {
+        // what was removed without trouble may be listed for a moment more
+        let groups = found.groups.iter().map(|group| &group.id);
+        let lingering = groups.chain(found.elastic.iter().map(|address| &address.id));
+        let passing = lingering
+            .chain(trailing.iter().map(|left| &left.id))
+            .any(|id| !troubles.contains_key(id));
+        if found.hosts.is_empty() && passing && began.elapsed() < TRAILING {
             sleep(PAUSE).await;
             continue;
         }

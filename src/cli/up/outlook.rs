@@ -63,7 +63,7 @@ pub(super) async fn outlook(
     can_log_in(command, folder, &mut ledger, &sites, &strangers)?;
     check_min_hosts(command, &sites)?;
     has_agents(binaries, &sites)?;
-    let quotas = elastic_quotas(command, &sites).await?;
+    let quotas = elastic_quotas(command, &owner, &sites).await?;
     let ssh_from = ssh_from(command, &ledger, &aws).await?;
     Ok(Outlook {
         aws,
@@ -89,7 +89,7 @@ fn regions(command: &UpCommand, before: Option<&Ledger>, aws: &Aws) -> Result<Ve
     let noted: Vec<_> = before
         .into_iter()
         .flat_map(|ledger| ledger.regions.iter())
-        .filter(|(_, region)| !region.hosts.is_empty())
+        .filter(|(_, region)| region.may_have_hosts())
         .map(|(name, _)| (name.clone(), None))
         .collect();
     if !noted.is_empty() {
@@ -169,7 +169,7 @@ async fn elsewhere(
     regions: &[(String, Option<u32>)],
     owner: &Owner,
 ) -> Result<Vec<Site>, Error> {
-    let noted = ledger.regions.iter().filter(|(_, held)| !held.hosts.is_empty());
+    let noted = ledger.regions.iter().filter(|(_, held)| held.may_have_hosts());
     let others: Vec<_> = noted
         .filter(|(name, _)| !regions.iter().any(|(named, _)| named == *name))
         .map(|(name, _)| (name.clone(), None))
@@ -332,12 +332,16 @@ fn has_agents(binaries: &AgentBinaries, sites: &[Site]) -> Result<(), Error> {
 }
 
 /// Elastic IPs are counted before anything is made: every host is to have its number, those that are there too.
-async fn elastic_quotas(command: &UpCommand, sites: &[Site]) -> Result<Vec<String>, Error> {
+async fn elastic_quotas(command: &UpCommand, owner: &Owner, sites: &[Site]) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
     for site in sites.iter().filter(|_| command.recipe.elastic > 0) {
         let hosts = site.wanted.max(site.there());
         let (quota, ours) = (site.at.elastic_quota().await?, site.at.elastic().await?);
-        let ours = ours.iter().filter(|elastic| elastic.fleet == command.fleet).count() as u32;
+        let is_ours = |tag: &str| installation(tag) == Some(owner.installation.as_str());
+        let ours = ours
+            .iter()
+            .filter(|elastic| elastic.fleet == command.fleet && is_ours(&elastic.owner));
+        let ours = ours.count() as u32;
         let more = (hosts * command.recipe.elastic).saturating_sub(ours);
         let most = quota.most.map_or("not known".to_owned(), |most| most.to_string());
         if quota.most.is_some_and(|most| quota.taken + more > most) {

@@ -86,6 +86,19 @@ pub async fn until_ready(
             .ledger
             .hosts()
             .any(|(_, host)| !host.ready && !begun.contains(&host.id));
+        if !looking && under_way.is_empty() {
+            // hosts that came and went and came again
+            let open = raising
+                .ledger
+                .hosts()
+                .filter(|(_, host)| !host.ready && !failed.contains_key(&host.id));
+            let open: Vec<String> = open.map(|(_, host)| host.id.clone()).collect();
+            failed.extend(
+                open.into_iter()
+                    .map(|id| (id, "EC2 lost sight of it meanwhile".to_owned())),
+            );
+            continue;
+        }
         tokio::select! {
             _ = signals.next() => return Err(NotReady::Interrupted),
             Some(ended) = under_way.join_next_with_id() => {

@@ -1,10 +1,10 @@
 //! Taking back what one `up` launched, and nothing else. Never here: why.
 
 use crate::fleet::ec2::Ec2Error;
-use crate::fleet::ledger::Launch;
+use crate::fleet::ledger::{FleetHost, Launch};
 use crate::fleet::owner::Whose;
 use crate::fleet::raise::{RaiseError, Raising};
-use crate::fleet::raze::{self, Meant, Named, Remaining};
+use crate::fleet::raze::{self, FRESH, Meant, Named, Remaining};
 use crate::fleet::survey::Site;
 use crate::show;
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ async fn one_region(raising: &mut Raising, site: &Site) -> Result<Vec<Remaining>
             .group
             .as_ref()
             .is_some_and(|group| group.ours && site.group().is_none());
-    if !made_something {
+    if !made_something && raising.recipe.elastic == 0 {
         return Ok(Vec::new());
     }
     let open: Vec<Launch> = raising
@@ -65,12 +65,14 @@ async fn one_region(raising: &mut Raising, site: &Site) -> Result<Vec<Remaining>
     let is_left = |id: &str| left.iter().any(|left| left.id == id);
     let held = raising.ledger.region(&site.at.name);
     held.hosts.retain(|host| !gone.contains(&host.id) || is_left(&host.id));
-    held.launches.retain(|launch| !launch.token.starts_with(&run));
+    if left.is_empty() {
+        held.launches.retain(|launch| !launch.token.starts_with(&run));
+    }
     let freed = |id: &str| found.elastic.iter().any(|elastic| elastic.id == id);
     held.elastic
         .retain(|elastic| !freed(&elastic.id) || is_left(&elastic.id));
     let group = held.group.as_ref().and_then(|group| group.id.as_deref());
-    if site.groups.is_empty() && !group.is_some_and(is_left) {
+    if site.groups.is_empty() && !group.map_or(!left.is_empty(), is_left) {
         held.group = None;
     }
     raising.ledger.write(&raising.folder)?;
@@ -93,12 +95,18 @@ pub(super) async fn removed<'a>(
         }
         let names = here.join(" ");
         show::say(&format!("{}: terminating what is not ready: {names}", site.at.name));
+        let mut kept: Vec<String> = Vec::new();
         match site.at.terminate(&here).await {
-            // gone by other hands is gone
-            Err(Ec2Error::Refused { code, .. }) if code == "InvalidInstanceID.NotFound" => {}
+            // gone by other hands is gone; one that was launched a moment ago is not known yet, and stays noted
+            Err(Ec2Error::Refused { code, .. }) if code == "InvalidInstanceID.NotFound" => {
+                let young = |host: &&FleetHost| Timestamp::now().duration_since(host.launched_at) < FRESH;
+                kept.extend(region.hosts.iter().filter(young).map(|host| host.id.clone()));
+            }
             other => other?,
         }
-        region.hosts.retain(|host| !here.contains(&host.id));
+        region
+            .hosts
+            .retain(|host| !here.contains(&host.id) || kept.contains(&host.id));
         raising.ledger.write(&raising.folder)?;
     }
     Ok(())

@@ -46,6 +46,7 @@ pub async fn up(command: UpCommand) -> Result<Exit, Error> {
         .map(|()| Exit::Ok)
         .map_err(|error| Error::Unexpected(Box::new(error)));
     }
+    let is_new = !folder.0.exists();
     make_folder(&folder.0)?;
     let alive = last_seen(&folder.work_lock());
     let busy = format!("another command works on fleet {}", command.fleet);
@@ -56,7 +57,11 @@ pub async fn up(command: UpCommand) -> Result<Exit, Error> {
         Err(error) => Err(error.into()),
     };
     heart.abort();
-    let forgotten = forget_if_empty(&folder);
+    let left = matches!(&outcome, Err(error) if error.exit() == Exit::LeftBehind);
+    let forgotten = match left {
+        true => Ok(()),
+        false => forget_if_empty(&folder, is_new),
+    };
     let exit = outcome?;
     forgotten.map(|()| exit)
 }
@@ -70,10 +75,11 @@ async fn beat(work: Arc<Lock>) {
 }
 
 /// A fleet's folder in which nothing of EC2's is noted says nothing.
-fn forget_if_empty(folder: &FleetFolder) -> Result<(), Error> {
+fn forget_if_empty(folder: &FleetFolder, is_new: bool) -> Result<(), Error> {
     // what cannot be read is told where it is used
     let Ok(noted) = Ledger::read(folder) else { return Ok(()) };
-    if noted.is_none_or(|ledger| ledger.is_empty()) {
+    // a folder whose ledger was taken away may still hold the key of hosts that live
+    if noted.map_or(is_new, |ledger| ledger.is_empty()) {
         folder.remove().map_err(|error| Error::Unexpected(Box::new(error)))?;
     }
     Ok(())
@@ -100,7 +106,6 @@ async fn raise(
 
 /// Keys, and a name for this command.
 async fn begin(command: &UpCommand, folder: &FleetFolder, outlook: Outlook) -> Result<Raising, Error> {
-    let unexpected = |error: Box<dyn std::error::Error + Send + Sync>| Error::Unexpected(error);
     let mut ledger = outlook.ledger;
     ledger.profile = outlook.profile;
     if let Some(net) = command.ssh_from {
@@ -109,6 +114,8 @@ async fn begin(command: &UpCommand, folder: &FleetFolder, outlook: Outlook) -> R
     let mut recipe = command.recipe.clone();
     recipe.key.clone_from(&ledger.key);
     let own_key = recipe.key.is_some();
+    // before its key, which is of no use without it
+    ledger.write(folder)?;
     Ok(Raising {
         aws: outlook.aws,
         folder: folder.clone(),
@@ -121,7 +128,7 @@ async fn begin(command: &UpCommand, folder: &FleetFolder, outlook: Outlook) -> R
         ssh_from: outlook.ssh_from,
         keys: keys(folder, own_key)
             .await
-            .map_err(|error| unexpected(Box::new(error)))?,
+            .map_err(|error| Error::Unexpected(Box::new(error)))?,
     })
 }
 

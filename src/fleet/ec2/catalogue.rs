@@ -253,7 +253,11 @@ impl Regional {
                 .and_then(|mapping| mapping.ebs())
                 .and_then(|disk| disk.volume_size())
                 .and_then(|gib| u32::try_from(gib).ok()),
-            lasting_disks: image.block_device_mappings().iter().filter_map(lasting).collect(),
+            // Amazon's own image takes its disk along
+            lasting_disks: match named {
+                Some(_) => image.block_device_mappings().iter().filter_map(lasting).collect(),
+                None => Vec::new(),
+            },
         })
     }
 

@@ -4,6 +4,8 @@ use super::fault::{Ec2Error, fault};
 use super::{FLEET_TAG, OWNER_TAG, RUN_TAG, Regional, filter, tag_value};
 use aws_sdk_ec2::types::Tag;
 
+/// EC2's word for an id that it does not know.
+const UNKNOWN: &str = "InvalidInstanceID.NotFound";
 /// Instances that one call may name.
 const AT_ONCE: usize = 500;
 
@@ -33,7 +35,14 @@ impl Regional {
                 Err(error) if some.len() > 1 && error.code().is_some() => {
                     let mut each = Ok(());
                     for id in some {
-                        each = each.and(self.terminate_some(std::slice::from_ref(id)).await);
+                        let one = self.terminate_some(std::slice::from_ref(id)).await;
+                        // an id that is not known hides no refusal
+                        let hides = each
+                            .as_ref()
+                            .is_err_and(|error: &Ec2Error| error.code() == Some(UNKNOWN));
+                        if each.is_ok() || hides && one.is_err() {
+                            each = one;
+                        }
                     }
                     each
                 }

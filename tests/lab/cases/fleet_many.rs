@@ -15,6 +15,7 @@ pub const CASES: &[super::Case] = &[
     ("fleet_many::sources_beside_the_first", sources),
     ("fleet_many::the_policy_is_what_is_called", policy),
     ("fleet_many::where_there_is_no_t2_micro", no_t2),
+    ("fleet_many::the_disks_of_an_image_go_with_its_host", disks),
 ];
 
 /// Fifty hosts, each settled and heard; and the calls do not grow with them.
@@ -188,5 +189,32 @@ fn no_t2(lab: &Lab) -> Result {
         ],
     )?;
     expect(&cloud.swarm("down")?, 0, &["eu-north-1"])?;
+    cloud.expect_nothing_left()
+}
+
+/// An image of the user's may say that its disks stay: they would cost for ever.
+fn disks(lab: &Lab) -> Result {
+    let cloud = Cloud::start(lab)?;
+    // moto's images all say so
+    let image = crate::boto::script(&cloud, "print(image('x86_64'))")?;
+    cloud.proxy.reset();
+    expect(
+        &cloud.swarm(&format!("up -s 1 --no-wait --image {image}"))?,
+        0,
+        &[&image],
+    )?;
+    let launch = cloud
+        .proxy
+        .calls()
+        .into_iter()
+        .find(|call| call.action == "RunInstances");
+    let asked = launch.ok_or("no launch")?.parameters;
+    ensure!(
+        asked
+            .get("BlockDeviceMapping.1.Ebs.DeleteOnTermination")
+            .is_some_and(|value| value == "true"),
+        "its disks were not told to go with the host: {asked:?}"
+    );
+    expect(&cloud.swarm("down")?, 0, &["1 host ended"])?;
     cloud.expect_nothing_left()
 }
