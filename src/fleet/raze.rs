@@ -1,4 +1,4 @@
-//! The end of fleets in one region, from tags alone: look, remove, look again. Never here: the ledger's file, printing.
+//! The end of fleets in one region, from tags and from ids that are known: look, remove, look again. Never here: the ledger's file, printing.
 
 use super::ec2::{Ec2Error, ElasticAddress, FoundGroup, Instance, Left, Phase, Regional};
 use super::ledger::Launch;

@@ -45,8 +45,6 @@ pub struct Reach {
     pub transport: Arc<Transport>,
     /// Agents.
     pub binaries: Arc<AgentBinaries>,
-    /// Login name.
-    pub login: String,
 }
 
 /// Waits until every host of the ledger is ready; gives those that are not, with the reason.
@@ -190,10 +188,7 @@ impl Errand {
         deadline: Instant,
     ) -> Self {
         Self {
-            ssh: Host {
-                user: Some(reach.login.clone()),
-                ..raising.ledger.as_host(&host)
-            },
+            ssh: raising.ledger.as_host(&host),
             transport: Arc::clone(&reach.transport),
             binaries: Arc::clone(&reach.binaries),
             files: Arc::clone(files),

@@ -24,9 +24,7 @@ pub(super) async fn roll_back(raising: &mut Raising, sites: &[Site]) -> (Vec<Rem
 async fn one_region(raising: &mut Raising, site: &Site) -> Result<Vec<Remaining>, RaiseError> {
     let run = format!("{}-", raising.run);
     let held = raising.ledger.region(&site.at.name);
-    let ours = |launch: &&Launch| launch.token.starts_with(&run);
-    let launches: Vec<Launch> = held.launches.iter().filter(ours).cloned().collect();
-    let made_something = !launches.is_empty()
+    let made_something = held.launches.iter().any(|launch| launch.token.starts_with(&run))
         || held
             .group
             .as_ref()

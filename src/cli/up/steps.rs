@@ -182,7 +182,6 @@ async fn make(
     let reach = Reach {
         transport: Arc::new(transport(command, raising).await.map_err(Trouble::Here)?),
         binaries: Arc::clone(binaries),
-        login: raising.ledger.login.clone(),
     };
     let failed = until_ready(raising, sites, &reach, command.patience, signals)
         .await
