@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Last parts of the machines' addresses on the bridge; used in turn, so that none comes back at once.
+/// Nobody else may use these: a neighbour that is known by another MAC is not looked for anew for about 8 s.
 const NUMBERS: std::ops::Range<u8> = 101..250;
 /// At most so many boot at once.
 const BOOTING: usize = 4;

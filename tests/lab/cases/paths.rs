@@ -55,16 +55,16 @@ impl Drop for Undo<'_> {
     }
 }
 
-/// 10.77.0.101 has a path; from .102 the network is unreachable, and what .103 sends goes to a machine that is not there.
+/// 10.77.0.61 has a path; from .62 the network is unreachable, and what .63 sends goes to a machine that is not there.
 fn odd_sources(host: &Host) -> Result<Undo<'_>> {
     let nobody = "10.77.0.250";
     Undo::of(host)
-        .address("10.77.0.101")?
-        .address("10.77.0.102")?
-        .address("10.77.0.103")?
+        .address("10.77.0.61")?
+        .address("10.77.0.62")?
+        .address("10.77.0.63")?
         .with(
-            "ip rule add from 10.77.0.102 prio 100 unreachable",
-            "ip rule del from 10.77.0.102 prio 100",
+            "ip rule add from 10.77.0.62 prio 100 unreachable",
+            "ip rule del from 10.77.0.62 prio 100",
         )?
         .with(
             &format!("ip neigh add {nobody} lladdr 02:77:00:00:00:fa dev eth0 nud permanent"),
@@ -75,8 +75,8 @@ fn odd_sources(host: &Host) -> Result<Undo<'_>> {
             "ip route flush table 77",
         )?
         .with(
-            "ip rule add from 10.77.0.103 prio 101 lookup 77",
-            "ip rule del from 10.77.0.103 prio 101",
+            "ip rule add from 10.77.0.63 prio 101 lookup 77",
+            "ip rule del from 10.77.0.63 prio 101",
         )
 }
 
@@ -95,8 +95,8 @@ fn dropped(lab: &Lab) -> Result {
     let outcome = attack().run()?;
     outcome.expect_code(0)?;
     let warned = warned(&outcome)?;
-    let unreachable = warned.iter().find(|text| text.contains("10.77.0.102"));
-    let silent = warned.iter().find(|text| text.contains("10.77.0.103"));
+    let unreachable = warned.iter().find(|text| text.contains("10.77.0.62"));
+    let silent = warned.iter().find(|text| text.contains("10.77.0.63"));
     let (Some(unreachable), Some(silent), 2) = (unreachable, silent, warned.len()) else {
         return Err(outcome.wrong(&format!("two warnings were expected: {warned:?}")));
     };
@@ -107,7 +107,7 @@ fn dropped(lab: &Lab) -> Result {
     }
     ensure!(unreachable.contains("unreachable"), "no cause: {unreachable}");
     ensure!(silent.contains("no answer within 5.0 s"), "no cause: {silent}");
-    outcome.expect_said(&["10.77.0.102", "10.77.0.103", "has no path"])?;
+    outcome.expect_said(&["10.77.0.62", "10.77.0.63", "has no path"])?;
     // Half of the load from each host, and all of h1's from what is left to it.
     let counted = lab.servers.matrix("http")?;
     let sums: BTreeMap<&str, u64> = counted
@@ -115,7 +115,7 @@ fn dropped(lab: &Lab) -> Result {
         .map(|(s, row)| (s.as_str(), row.values().sum()))
         .collect();
     ensure!(
-        sums.keys().eq(&["10.77.0.1", "10.77.0.101", "10.77.0.2"]) && sums["10.77.0.2"] == 20,
+        sums.keys().eq(&["10.77.0.1", "10.77.0.61", "10.77.0.2"]) && sums["10.77.0.2"] == 20,
         "{}",
         outcome.wrong(&format!("the servers counted {sums:?}"))
     );
@@ -125,13 +125,13 @@ fn dropped(lab: &Lab) -> Result {
     strict.expect_code(4)?;
     let armed = attack().with("--arm-only").run()?;
     armed.expect_code(0)?;
-    armed.expect_said(&["h1", "source 10.77.0.102 has no path", "h2", "armed"])
+    armed.expect_said(&["h1", "source 10.77.0.62 has no path", "h2", "armed"])
 }
 
 /// Nobody answers for an address where no machine is; a port where nobody listens answers by refusing.
 fn nothing_to_drop(lab: &Lab) -> Result {
     let host = lab.host("h1")?;
-    let _second = Undo::of(host).address("10.77.0.101")?;
+    let _second = Undo::of(host).address("10.77.0.61")?;
     for target in ["http://10.77.0.251:80/".to_owned(), url("http", 9, "/")] {
         let outcome = Attack::new(lab, &target)
             .hosts("h1")
@@ -149,7 +149,7 @@ fn nothing_to_drop(lab: &Lab) -> Result {
             .filter_map(|row| row["address"].as_str())
             .collect();
         ensure!(
-            sources == ["10.77.0.1", "10.77.0.101"],
+            sources == ["10.77.0.1", "10.77.0.61"],
             "{}",
             outcome.wrong(&format!("connections were tried from {sources:?}"))
         );
@@ -168,11 +168,11 @@ fn tried(lab: &Lab, attack: Attack<'_>, code: i32) -> Result<(Vec<String>, Outco
 
 fn one_source(lab: &Lab) -> Result {
     let host = lab.host("h1")?;
-    let _second = Undo::of(host).address("10.77.0.101")?;
+    let _second = Undo::of(host).address("10.77.0.61")?;
     for (flags, expected) in [
         ("", &[][..]),
-        ("--source-ips 10.77.0.101", &[]),
-        ("--source-ips 10.77.0.1,10.77.0.101", &["10.77.0.1", "10.77.0.101"]),
+        ("--source-ips 10.77.0.61", &[]),
+        ("--source-ips 10.77.0.1,10.77.0.61", &["10.77.0.1", "10.77.0.61"]),
     ] {
         let (tried, outcome) = tried(lab, small(lab).hosts("h1").with(flags), 0)?;
         ensure!(
@@ -192,7 +192,7 @@ fn consent(lab: &Lab) -> Result {
     let public = "198.51.100.7";
     words(&format!("ip addr add {public}/32 dev {}", lab.net.bridge))?;
     let _public = Undo::of(host)
-        .address("10.77.0.101")?
+        .address("10.77.0.61")?
         .with(
             &format!("ip route add {public}/32 via {BRIDGE_ADDRESS}"),
             &format!("ip route del {public}/32"),
@@ -204,7 +204,7 @@ fn consent(lab: &Lab) -> Result {
     let attack = || {
         Attack::new(lab, &format!("http://public.lab.test:{STICKY}/"))
             .hosts("h1")
-            .with("-n 4 -c 2 --source-ips 10.77.0.1,10.77.0.101")
+            .with("-n 4 -c 2 --source-ips 10.77.0.1,10.77.0.61")
     };
     let (without, outcome) = tried(lab, attack(), 2)?;
     outcome.expect_said(&["public.lab.test", public, "--yes"])?;
@@ -215,7 +215,7 @@ fn consent(lab: &Lab) -> Result {
     );
     let (with, outcome) = tried(lab, attack().with("--yes"), 0)?;
     ensure!(
-        with == ["10.77.0.1", "10.77.0.101"],
+        with == ["10.77.0.1", "10.77.0.61"],
         "{}",
         outcome.wrong(&format!("with consent {with:?} connected"))
     );
