@@ -6,7 +6,8 @@
 use crate::requirement::Requirement;
 use ipnet::IpNet;
 use std::net::IpAddr;
-use swarm_agent::wire::share::{BackendFrom, Engine, Limits, Load, Request, Target, Tls};
+use swarm_agent::wire::flow::Program;
+use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, Target, Tls};
 
 /// What the whole run is to do.
 #[derive(Debug, Clone)]
@@ -21,6 +22,12 @@ pub struct Plan {
     pub engine: Engine,
     /// How much, how fast, how long.
     pub load: Load,
+    /// What clients do step by step, when a playbook says it. Its rows are those of all clients, by client number.
+    pub program: Option<Box<Program>>,
+    /// The playbook's name, when one was named.
+    pub playbook: Option<String>,
+    /// Events that all clients listen for.
+    pub broadcast: Option<Broadcast>,
     /// Headers and cookies of every request.
     pub request: Request,
     /// TLS settings.

@@ -67,6 +67,8 @@ pub fn split(plan: &Plan, consent: Consent, hosts: &[ArmedHost]) -> Vec<Share> {
             targets: plan.targets.clone(),
             engine: plan.engine.clone(),
             load: plan.load.clone(),
+            program: plan.program.clone(),
+            broadcast: plan.broadcast.clone(),
             request: plan.request.clone(),
             tls: plan.tls.clone(),
             sources: host.sources.clone(),
@@ -176,6 +178,8 @@ mod tests {
             end: 1,
             cadence: None,
             requests,
+            reconnect: None,
+            storms: Vec::new(),
         })
     }
 

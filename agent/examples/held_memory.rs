@@ -145,6 +145,8 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
             end: seconds * 1_000 * MS,
             cadence,
             requests: None,
+            reconnect: None,
+            storms: Vec::new(),
         }),
         request: Request {
             headers: Vec::new(),
@@ -167,6 +169,8 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
             resolve_every: None,
         },
         trace: false,
+        program: None,
+        broadcast: None,
     });
     let setup = TlsSetup::new(&share.tls).map_err(Error::other)?;
     let start = Instant::now();

@@ -133,6 +133,8 @@ mod tests {
                 end: 0,
                 cadence: None,
                 requests: None,
+                reconnect: None,
+                storms: Vec::new(),
             }),
             request: Request {
                 headers: vec![],
@@ -152,6 +154,8 @@ mod tests {
                 resolve_every: None,
             },
             trace: false,
+            program: None,
+            broadcast: None,
         }
     }
 

@@ -77,6 +77,8 @@ pub fn held(hosts: u32, cadence: Option<Cadence>) -> Outcome {
         end: 4 * SECOND,
         cadence,
         requests: None,
+        reconnect: None,
+        storms: Vec::new(),
     });
     let engine = Engine::Socketio(Socketio {
         carrier: Carrier::Polling,
@@ -335,6 +337,9 @@ fn plan(engine: Engine, load: Load) -> Plan {
         }],
         engine,
         load,
+        program: None,
+        playbook: None,
+        broadcast: None,
         request: Request {
             headers: Vec::new(),
             cookie: None,
@@ -372,6 +377,8 @@ fn share(plan: &Plan, index: u32, hosts: u32) -> Share {
         targets: plan.targets.clone(),
         engine: plan.engine.clone(),
         load: plan.load.clone(),
+        program: None,
+        broadcast: None,
         request: plan.request.clone(),
         tls: plan.tls.clone(),
         sources: Vec::new(),

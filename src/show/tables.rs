@@ -111,9 +111,17 @@ fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<S
     let tally = &summary.whole.tally;
     let missing = match name {
         Latency::Request | Latency::Service => Some(tally.failed + tally.unfinished + tally.not_started),
-        Latency::Handshake => Some(tally.connections.failed + tally.connections.unfinished),
+        Latency::Handshake | Latency::Namespace => Some(tally.connections.failed + tally.connections.unfinished),
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
-        Latency::RequestFailed | Latency::Connect | Latency::Tls | Latency::Lateness => None,
+        Latency::RequestFailed
+        | Latency::Dns
+        | Latency::Connect
+        | Latency::Tls
+        | Latency::Open
+        | Latency::Upgrade
+        | Latency::Broadcast
+        | Latency::Reconnect
+        | Latency::Lateness => None,
     };
     let at = |quantile: f64| {
         histogram

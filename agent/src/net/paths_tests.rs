@@ -44,6 +44,8 @@ fn share(sources: &[&str], targets: &[u16]) -> Share {
             end: SECOND,
             cadence: None,
             requests: None,
+            reconnect: None,
+            storms: Vec::new(),
         }),
         request: Request {
             headers: vec![],
@@ -63,6 +65,8 @@ fn share(sources: &[&str], targets: &[u16]) -> Share {
             resolve_every: None,
         },
         trace: false,
+        program: None,
+        broadcast: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! Never here: I/O policy, reading clocks.
 
 pub mod fault;
+pub mod flow;
 pub mod frame;
 pub mod histogram;
 pub mod message;

@@ -17,31 +17,49 @@ pub enum Latency {
     Service,
     /// Failed hits, from due in an open loop, else from sent.
     RequestFailed,
+    /// Look-up of the target's name.
+    Dns,
     /// TCP connect.
     Connect,
     /// TLS handshake.
     Tls,
     /// WebSocket upgrade or Engine.IO open and namespace connect, from the connected stream on.
     Handshake,
+    /// Engine.IO open packet, from the connected stream on.
+    Open,
+    /// Engine.IO's change from polling to WebSocket, from the probe's socket being asked for on.
+    Upgrade,
+    /// Entering the (first) Socket.IO namespace, from the open packet on.
+    Namespace,
     /// Message to echo or expected event.
     Message,
     /// Emit to acknowledgement.
     Ack,
+    /// Emit to each receipt of a broadcast, by the clocks of both hosts.
+    Broadcast,
+    /// From the loss of a connection until it stands again.
+    Reconnect,
     /// How long after its due time a hit was sent.
     Lateness,
 }
 
 impl Latency {
     /// Every latency, in the order of the report.
-    pub const ALL: [Latency; 9] = [
+    pub const ALL: [Latency; 15] = [
         Latency::Request,
         Latency::Service,
         Latency::RequestFailed,
+        Latency::Dns,
         Latency::Connect,
         Latency::Tls,
         Latency::Handshake,
+        Latency::Open,
+        Latency::Upgrade,
+        Latency::Namespace,
         Latency::Message,
         Latency::Ack,
+        Latency::Broadcast,
+        Latency::Reconnect,
         Latency::Lateness,
     ];
 
@@ -51,11 +69,17 @@ impl Latency {
             Self::Request => "request",
             Self::Service => "service",
             Self::RequestFailed => "request_failed",
+            Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Handshake => "handshake",
+            Self::Open => "open",
+            Self::Upgrade => "upgrade",
+            Self::Namespace => "namespace",
             Self::Message => "message",
             Self::Ack => "ack",
+            Self::Broadcast => "broadcast",
+            Self::Reconnect => "reconnect",
             Self::Lateness => "lateness",
         }
     }

@@ -29,6 +29,10 @@ pub struct Share {
     pub engine: Engine,
     /// How much, how fast, how long.
     pub load: Load,
+    /// What clients do step by step, when a playbook says it; the load is then [`Load::Held`] without a cadence.
+    pub program: Option<Box<super::flow::Program>>,
+    /// Events that all clients listen for.
+    pub broadcast: Option<Broadcast>,
     /// What all engines share about connecting and requesting.
     pub request: Request,
     /// TLS settings for targets that use it.
@@ -309,6 +313,35 @@ pub struct Held {
     pub cadence: Option<Cadence>,
     /// Stop after so many messages.
     pub requests: Option<u64>,
+    /// A client that is lost comes back.
+    pub reconnect: Option<BackOff>,
+    /// At each of these instants (ns) all clients drop their connections at once, and come back.
+    pub storms: Vec<u64>,
+}
+
+/// How a lost client comes back, as socket.io-client does: attempt n (from 0) is made after `least * 2^n`, at most `most`,
+/// made longer or shorter at random by up to `jitter` of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackOff {
+    /// ns.
+    pub least: u64,
+    /// ns.
+    pub most: u64,
+    /// Thousandths.
+    pub jitter: u32,
+    /// Then it stays lost; `None`: never.
+    pub attempts: Option<u32>,
+}
+
+/// What is measured of broadcasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broadcast {
+    /// The event by which it reaches the listeners.
+    pub event: String,
+    /// Without a playbook only client numbers that are 0 modulo this emit.
+    pub one_in: u64,
+    /// Emits carry a stamp: receipts can be told apart and timed. Else only the number of receipts is known.
+    pub stamped: bool,
 }
 
 /// When messages are due.

@@ -63,6 +63,8 @@ pub fn share(
             end: hold_ms * MS,
             cadence,
             requests,
+            reconnect: None,
+            storms: Vec::new(),
         }),
         request: Request {
             headers: vec![("User-Agent".into(), "swarm".into())],
@@ -82,6 +84,8 @@ pub fn share(
             resolve_every: None,
         },
         trace: false,
+        program: None,
+        broadcast: None,
     }
 }
 

@@ -212,6 +212,8 @@ pub fn share(port: u16, load: Load) -> Share {
             resolve_every: None,
         },
         trace: false,
+        program: None,
+        broadcast: None,
     }
 }
 

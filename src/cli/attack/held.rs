@@ -83,6 +83,8 @@ pub(super) fn held(asked: &Asked, kind: Kind, speaks: bool, noted: &mut Noted) -
         end,
         cadence,
         requests: asked.requests,
+        reconnect: None,
+        storms: Vec::new(),
     })
 }
 
