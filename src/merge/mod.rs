@@ -130,6 +130,7 @@ fn run(outcome: &Outcome) -> Run {
             Engine::Http(_) => Protocol::Http,
             Engine::Websocket(_) => Protocol::Websocket,
             Engine::Socketio(socketio) => Protocol::Socketio(socketio.carrier),
+            Engine::Engineio(engineio) => Protocol::Engineio(engineio.carrier),
         },
         keep_cookies: plan.request.keep_cookies,
         // until it is judged

@@ -87,6 +87,8 @@ pub enum Protocol {
     Websocket,
     /// Socket.IO, carried so.
     Socketio(Carrier),
+    /// Engine.IO, carried so.
+    Engineio(Carrier),
 }
 
 impl Protocol {
@@ -96,16 +98,17 @@ impl Protocol {
             Self::Http => "http",
             Self::Websocket => "websocket",
             Self::Socketio(_) => "socketio",
+            Self::Engineio(_) => "engineio",
         }
     }
 
-    /// The word of Socket.IO's carrier.
+    /// The word of Socket.IO's or Engine.IO's carrier.
     pub fn carrier(self) -> Option<&'static str> {
         match self {
             Self::Http | Self::Websocket => None,
-            Self::Socketio(Carrier::Upgrade) => Some("upgrade"),
-            Self::Socketio(Carrier::Websocket) => Some("websocket"),
-            Self::Socketio(Carrier::Polling) => Some("polling"),
+            Self::Socketio(Carrier::Upgrade) | Self::Engineio(Carrier::Upgrade) => Some("upgrade"),
+            Self::Socketio(Carrier::Websocket) | Self::Engineio(Carrier::Websocket) => Some("websocket"),
+            Self::Socketio(Carrier::Polling) | Self::Engineio(Carrier::Polling) => Some("polling"),
         }
     }
 }

@@ -111,9 +111,14 @@ fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<S
     let tally = &summary.whole.tally;
     let missing = match name {
         Latency::Request | Latency::Service => Some(tally.failed + tally.unfinished + tally.not_started),
-        Latency::Handshake => Some(tally.connections.failed + tally.connections.unfinished),
+        Latency::Handshake | Latency::Open | Latency::Namespace => {
+            Some(tally.connections.failed + tally.connections.unfinished)
+        }
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
-        Latency::RequestFailed | Latency::Connect | Latency::Tls | Latency::Lateness => None,
+        Latency::Upgrade => Some(tally.stayed_polling),
+        // what others record has its own table of what is missing
+        Latency::Broadcast | Latency::Reconnect => None,
+        Latency::RequestFailed | Latency::Dns | Latency::Connect | Latency::Tls | Latency::Lateness => None,
     };
     let at = |quantile: f64| {
         histogram
