@@ -28,7 +28,7 @@ pub use warning::Warning;
 
 use crate::balancer::{self, Affinity, Evidence, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
-use crate::conduct::plausible;
+use crate::conduct::{plausible, server};
 use mismatch::Mismatch;
 use std::collections::BTreeMap;
 use summary::{GroupRow, HostRow, HostStatus, Latencies, Part, Protocol, Run, SourceRow, Status};
@@ -63,6 +63,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
     let mut summary = Summary {
         run: run(outcome),
         load: plan.load.clone(),
+        servers: server::of_outcome(&hosts),
         planned: planned::whole_hits(&plan.load),
         warmup: warmup(&started),
         window,

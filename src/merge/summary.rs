@@ -2,6 +2,7 @@
 
 use super::warning::Warning;
 use crate::balancer::{Affinity, Matrix};
+use crate::conduct::server::Server;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::fault::FaultKind;
@@ -19,6 +20,8 @@ pub struct Summary {
     pub run: Run,
     /// The load as resolved.
     pub load: Load,
+    /// What Engine.IO servers said of themselves, each answer once.
+    pub servers: Vec<Server>,
     /// Hits of the plan, where the plan has a number of hits.
     pub planned: Option<u64>,
     /// All hosts together.

@@ -66,6 +66,11 @@ pub fn totals(summary: &Summary) -> String {
         rows.push(count("  lost", m.lost));
         rows.push(count("  unfinished", m.unfinished));
     }
+    let beats = [
+        ("heartbeats missed", tally.heartbeats.missed),
+        ("clients that stayed on polling", tally.stayed_polling),
+    ];
+    rows.extend(beats.iter().filter(|(_, n)| *n > 0).map(|(name, n)| count(name, *n)));
     let rates = &summary.whole.rates;
     let named = [
         ("requests/s", rates.requests.filter(|_| says_something)),

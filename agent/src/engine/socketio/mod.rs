@@ -4,6 +4,7 @@
 mod drive;
 mod entry;
 pub mod polling;
+pub mod probe;
 
 pub use entry::Entry;
 
