@@ -251,13 +251,15 @@ impl Requirement {
     }
 }
 
-/// The latency that a bare `p99` means: `request` for http, `message` for websocket, for socketio `ack` if asked for,
-/// else `handshake`.
+/// The latency that a bare `p99` means: `request` for http, `message` for websocket, for engineio `message` if echoes are
+/// waited for, for socketio `ack` if asked for, else `handshake`.
 pub fn bare_latency(engine: &swarm_agent::wire::share::Engine) -> Latency {
     use swarm_agent::wire::share::Engine;
     match engine {
         Engine::Http(_) => Latency::Request,
         Engine::Websocket(_) => Latency::Message,
+        Engine::Engineio(engineio) if engineio.echo => Latency::Message,
+        Engine::Engineio(_) => Latency::Handshake,
         Engine::Socketio(socketio) if socketio.ack => Latency::Ack,
         Engine::Socketio(_) => Latency::Handshake,
     }

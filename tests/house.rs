@@ -57,6 +57,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("net", &["wire"]),
     ("pacer", &["wire"]),
     ("preflight", &["pacer", "wire"]),
+    ("probe", &["engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
         "run",
@@ -64,7 +65,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "flow", "gather", "host", "net", "pacer", "recorder", "trace", "wire", "worker",
         ],
     ),
-    ("serve", &["host", "net", "preflight", "run", "wire"]),
+    ("serve", &["host", "net", "preflight", "probe", "run", "wire"]),
     ("timer", &[]),
     ("trace", &["wire"]),
     ("wire", &[]),

@@ -114,6 +114,7 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
             emits,
             ack: true,
             expect: None,
+            version: Eio::Auto,
         })
     };
     let target = Target {

@@ -20,6 +20,8 @@ pub mod net;
 #[cfg(feature = "engines")]
 pub mod preflight;
 #[cfg(feature = "engines")]
+pub mod probe;
+#[cfg(feature = "engines")]
 pub mod recorder;
 #[cfg(feature = "engines")]
 pub mod run;

@@ -3,7 +3,7 @@
 
 use crate::pacer;
 use crate::wire::message::Hello;
-use crate::wire::share::{Carrier, Engine, Load, Share};
+use crate::wire::share::{Carrier, Load, Share};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 /// Descriptors that the agent needs beside its connections.
@@ -37,13 +37,10 @@ pub fn connections(share: &Share) -> u64 {
 }
 
 fn sockets_each(share: &Share) -> u64 {
-    match &share.engine {
-        Engine::Socketio(socketio) => match socketio.carrier {
-            Carrier::Websocket => 1,
-            Carrier::Polling => 2,
-            Carrier::Upgrade => 3,
-        },
-        Engine::Http(_) | Engine::Websocket(_) => 1,
+    match share.engine.engineio() {
+        Some((Carrier::Polling, _)) => 2,
+        Some((Carrier::Upgrade, _)) => 3,
+        Some((Carrier::Websocket, _)) | None => 1,
     }
 }
 
@@ -113,6 +110,7 @@ mod tests {
             emits: vec![],
             ack: false,
             expect: None,
+            version: Eio::Auto,
         });
         Share {
             run: "test".into(),

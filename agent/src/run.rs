@@ -10,7 +10,7 @@ use crate::pacer;
 use crate::recorder::Recorder;
 use crate::trace::Trace;
 use crate::wire::message::FromAgent;
-use crate::wire::report::{Interval, Report};
+use crate::wire::report::{Interval, Latency, Report};
 use crate::wire::share::{Load, Share};
 use crate::worker::{Phase, Worker};
 use std::cell::RefCell;
@@ -33,6 +33,8 @@ pub struct Armed {
     pub share: Arc<Share>,
     /// Addresses of each target.
     pub resolved: Vec<Vec<IpAddr>>,
+    /// How long the look-ups of names took.
+    pub lookups: Vec<Duration>,
     /// TLS, when a target wants it.
     pub tls: Option<Arc<TlsSetup>>,
     /// Threads to use.
@@ -54,6 +56,7 @@ impl Run {
             let seat = Seat {
                 share: Arc::clone(&armed.share),
                 resolved: armed.resolved.clone(),
+                lookups: if index == 0 { armed.lookups.clone() } else { Vec::new() },
                 tls: armed.tls.clone(),
                 index,
                 threads: armed.threads,
@@ -100,6 +103,7 @@ fn warmup(load: &Load) -> Duration {
 struct Seat {
     share: Arc<Share>,
     resolved: Vec<Vec<IpAddr>>,
+    lookups: Vec<Duration>,
     tls: Option<Arc<TlsSetup>>,
     index: u32,
     threads: u32,
@@ -138,6 +142,9 @@ impl Seat {
             claimed: Arc::clone(&self.claimed),
             trace: self.trace.clone(),
         });
+        for took in &self.lookups {
+            worker.recorder.borrow_mut().latency(Latency::Dns, *took);
+        }
         let measured = self.start + warmup(&self.share.load);
         let renewing = tokio::task::spawn_local(renew(Rc::clone(&worker)));
         let mut flow = tokio::task::spawn_local(flow::run(Rc::clone(&worker)));
@@ -209,8 +216,12 @@ async fn renew(worker: Rc<Worker>) {
     };
     loop {
         tokio::time::sleep(Duration::from_nanos(every)).await;
-        if let Ok(resolved) = resolve::resolve(&worker.share.targets).await {
+        if let Ok((resolved, lookups)) = resolve::look_up(&worker.share.targets).await {
             worker.dialer.readdress(&resolved);
+            let mut recorder = worker.recorder.borrow_mut();
+            for took in lookups {
+                recorder.latency(Latency::Dns, took);
+            }
         }
     }
 }

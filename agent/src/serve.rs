@@ -8,6 +8,7 @@ use crate::net::paths::{self, Paths};
 use crate::net::resolve;
 use crate::net::tls::TlsSetup;
 use crate::preflight;
+use crate::probe;
 use crate::run::{Armed, Run};
 use crate::wire::frame::{Inbox, Outbox};
 use crate::wire::message::{self, FromAgent, Hello, ToAgent};
@@ -230,7 +231,7 @@ async fn arm(share: Share, hello: Hello, events: mpsc::UnboundedSender<Event>) {
 }
 
 async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed), String> {
-    let resolved = resolve::resolve(&share.targets).await?;
+    let (resolved, lookups) = resolve::look_up(&share.targets).await?;
     let found = match preflight::connections(&share) {
         0 => Paths::default(),
         _ => paths::probe(&share, &resolved).await,
@@ -245,19 +246,27 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
         .iter()
         .any(|target| target.tls)
         .then(|| TlsSetup::new(&share.tls))
-        .transpose()?;
+        .transpose()?
+        .map(Arc::new);
+    let told = match preflight::connections(&share) {
+        0 => probe::Found::default(),
+        _ => probe::engineio(&mut share, &resolved, tls.clone()).await,
+    };
+    warnings.extend(told.warnings);
     let threads = threads(&share, hello);
     let message = message::Armed {
         round: share.round,
         resolved: resolved.clone(),
         warnings,
         dropped: found.dropped,
+        seen: told.seen,
     };
     Ok((
         Armed {
             share: Arc::new(share),
             resolved,
-            tls: tls.map(Arc::new),
+            lookups,
+            tls,
             threads,
         },
         message,
@@ -267,7 +276,7 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
 /// One thread a core; no more than there are connections, and one for clients that are only held.
 fn threads(share: &Share, hello: &Hello) -> u32 {
     let connections = u32::try_from(preflight::connections(share)).unwrap_or(u32::MAX).max(1);
-    let idle = matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_)) if held.cadence.is_none());
+    let idle = matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
     if idle && connections < 2000 {
         1
     } else {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::report::Latency;
-use swarm_agent::wire::share::{Cadence, Carrier, Engine, Socketio};
+use swarm_agent::wire::share::{Cadence, Carrier, Eio, Engine, Socketio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -34,6 +34,7 @@ fn engine(carrier: Carrier) -> Socketio {
         emits: vec![r#"["echo",{"i":1}]"#.into()],
         ack: true,
         expect: None,
+        version: Eio::Auto,
     }
 }
 

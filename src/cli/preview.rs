@@ -3,7 +3,7 @@
 use super::units::{comma, show_duration, show_number, show_rate};
 use crate::plan::Plan;
 use crate::split::{self, Portion};
-use swarm_agent::wire::share::{Cadence, Carrier, Closed, Engine, Held, Level, Load, Open, Stage};
+use swarm_agent::wire::share::{Cadence, Carrier, Closed, Eio, Engine, Held, Level, Load, Open, Stage, Version};
 
 /// What is known of the hosts when the plan is printed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,28 +115,55 @@ fn engine(plan: &Plan) -> String {
             format!("http {}, {reuse}, {cookies}", http.method)
         }
         Engine::Websocket(websocket) => {
-            let says = match (&websocket.message, websocket.echo) {
-                (None, _) => "only held".to_string(),
-                (Some(message), false) => {
-                    format!("messages of {} bytes", comma(message.len() as u64))
-                }
-                (Some(message), true) => format!("messages of {} bytes, echo timed", comma(message.len() as u64)),
-            };
+            let says = says(websocket.message.as_deref(), websocket.echo);
             format!("websocket, {says}, {cookies}")
         }
         Engine::Socketio(socketio) => {
-            let carrier = match socketio.carrier {
-                Carrier::Upgrade => "upgrade",
-                Carrier::Websocket => "websocket",
-                Carrier::Polling => "polling",
-            };
             let namespace = if socketio.namespace == "/" {
                 String::new()
             } else {
                 format!(", namespace {}", socketio.namespace)
             };
-            format!("socketio {carrier}, EIO auto{namespace}, {cookies}")
+            format!(
+                "socketio {}, EIO {}{namespace}, {cookies}",
+                carrier(socketio.carrier),
+                eio(&socketio.version)
+            )
         }
+        Engine::Engineio(engineio) => {
+            let says = says(engineio.message.as_deref(), engineio.echo);
+            format!(
+                "engineio {}, EIO {}, {says}, {cookies}",
+                carrier(engineio.carrier),
+                eio(&engineio.version)
+            )
+        }
+    }
+}
+
+fn says(message: Option<&[u8]>, echo: bool) -> String {
+    match message {
+        None => "only held".to_string(),
+        Some(message) => {
+            let echo = if echo { ", echo timed" } else { "" };
+            format!("messages of {} bytes{echo}", comma(message.len() as u64))
+        }
+    }
+}
+
+fn carrier(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Upgrade => "upgrade",
+        Carrier::Websocket => "websocket",
+        Carrier::Polling => "polling",
+    }
+}
+
+fn eio(version: &Eio) -> &'static str {
+    match version {
+        Eio::Fixed(Version::Three) => "3",
+        Eio::Fixed(Version::Four) => "4",
+        Eio::Auto | Eio::Found(_) => "auto",
     }
 }
 
@@ -288,10 +315,8 @@ fn shares(load: &Load, portions: &[Portion]) -> Vec<String> {
 
 /// Ports of a source and files of a host that the busiest host needs.
 fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
-    let sockets = match &plan.engine {
-        Engine::Socketio(socketio) if socketio.carrier == Carrier::Polling => 2,
-        _ => 1,
-    };
+    let carrier = plan.engine.engineio().map(|(carrier, _)| carrier);
+    let sockets = if carrier == Some(Carrier::Polling) { 2 } else { 1 };
     let files = portions
         .iter()
         .map(|portion| portion.connections * sockets)
@@ -310,7 +335,7 @@ fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
         of(by_source.max().unwrap_or(0), crew.ports),
         of(files, crew.files)
     );
-    if matches!(&plan.engine, Engine::Socketio(socketio) if socketio.carrier == Carrier::Upgrade) {
+    if carrier == Some(Carrier::Upgrade) {
         text.push_str("; three of each a client while it upgrades");
     }
     text

@@ -5,6 +5,7 @@ use super::notice::{Notice, Second};
 use super::outcome::{Ended, HostEnd, Outcome};
 use super::phase::{Next, Phase, Step};
 use super::seat::Seat;
+use super::server;
 use super::sync::in_agents_clock;
 use super::{ConductError, Entrant, Until, planned_end};
 use crate::clock::now_ns;
@@ -323,6 +324,11 @@ impl Conductor {
         let grace = Duration::from_nanos(self.plan.limits.grace) + PATIENCE;
         self.deadline_ns = planned_end(&self.plan.load).map(|end| start + end + grace.as_nanos() as u64);
         self.phase.start();
+        let told = self.hosts.iter();
+        let told = told.filter_map(|host| Some((host.entrant.name.as_str(), host.armed.as_ref()?)));
+        for line in server::lines(&server::servers(told), &self.plan) {
+            self.notify(Notice::Server { line });
+        }
         self.notify(Notice::Started { hosts: armed.len() });
     }
 

@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod phase;
 pub mod plausible;
 mod seat;
+pub mod server;
 pub mod sync;
 
 use crate::plan::Plan;

@@ -20,6 +20,11 @@ pub enum Notice {
         /// What is different.
         text: String,
     },
+    /// What the servers said of themselves.
+    Server {
+        /// As a line of the attack's head.
+        line: String,
+    },
     /// The start instant was told.
     Started {
         /// Hosts that start.

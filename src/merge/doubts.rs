@@ -3,6 +3,7 @@
 use super::summary::{HostRow, HostStatus, Summary, Sync};
 use super::warning::Warning;
 use crate::conduct::outcome::{Ended, HostOutcome, Outcome};
+use crate::conduct::server;
 use crate::source;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::report::{Counts, Latency};
@@ -62,6 +63,11 @@ pub fn warnings(outcome: &Outcome, summary: &Summary, counts: &[(&str, &Counts)]
     found.extend(fewer(outcome, summary));
     found.extend(redirects(summary, counts));
     found.extend(session_unknown(summary));
+    found.extend(stayed(summary, counts));
+    found.extend(server::disagreement(&summary.servers).map(|text| {
+        Warning::new("servers_differ", text)
+            .advise("see which backends run which version; --eio 3 or --eio 4 fixes one")
+    }));
     found.extend(exhausted(summary));
     found.extend(saturated(summary));
     found
@@ -79,6 +85,21 @@ pub fn notes(load: &Load) -> Vec<Warning> {
         ],
         Load::Open(_) | Load::Held(_) => Vec::new(),
     }
+}
+
+fn stayed(summary: &Summary, counts: &[(&str, &Counts)]) -> Option<Warning> {
+    let clients = summary.whole.tally.stayed_polling;
+    let why = counts.iter().find_map(|(_, counts)| counts.stayed.as_deref());
+    (clients > 0).then(|| {
+        Warning::new(
+            "upgrade_refused",
+            format!(
+                "{clients} clients stayed on polling: {}",
+                why.unwrap_or("the upgrade failed")
+            ),
+        )
+        .advise("see whether the balancer lets WebSocket upgrades through and keeps a client on one backend")
+    })
 }
 
 fn without_path(host: &HostOutcome) -> Vec<Warning> {

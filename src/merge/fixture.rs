@@ -10,8 +10,8 @@ use swarm_agent::wire::report::{
     BackendRow, Connections, Counts, Interval, Latency, Messages, Report, SourceRow, Tally, TargetRow,
 };
 use swarm_agent::wire::share::{
-    BackendFrom, Cadence, Carrier, Closed, Consent, Deal, Engine, Held, Http, Level, Limits, Load, Open, PER_SECOND,
-    Request, Schedule, Share, Socketio, Stage, Target, Tls,
+    BackendFrom, Cadence, Carrier, Closed, Consent, Deal, Eio, Engine, Held, Http, Level, Limits, Load, Open,
+    PER_SECOND, Request, Schedule, Share, Socketio, Stage, Target, Tls,
 };
 
 /// One second in ns.
@@ -89,6 +89,7 @@ pub fn held(hosts: u32, cadence: Option<Cadence>) -> Outcome {
         emits: vec!["[\"echo\"]".into()],
         ack: true,
         expect: None,
+        version: Eio::Auto,
     });
     outcome(engine, load, hosts, held_host)
 }

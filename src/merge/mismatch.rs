@@ -114,7 +114,7 @@ pub fn difference(left: &Histogram, right: &Histogram) -> Option<(String, u128, 
 }
 
 /// Every counter by name.
-pub fn fields(tally: &Tally) -> [(&'static str, u64); 20] {
+pub fn fields(tally: &Tally) -> [(&'static str, u64); 23] {
     let (c, m) = (&tally.connections, &tally.messages);
     [
         ("requests", tally.requests),
@@ -137,5 +137,8 @@ pub fn fields(tally: &Tally) -> [(&'static str, u64); 20] {
         ("answers acked", m.acked),
         ("answers lost", m.lost),
         ("answers unfinished", m.unfinished),
+        ("heartbeats seen", tally.heartbeats.seen),
+        ("heartbeats missed", tally.heartbeats.missed),
+        ("clients that stayed on polling", tally.stayed_polling),
     ]
 }

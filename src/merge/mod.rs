@@ -28,7 +28,7 @@ pub use warning::Warning;
 
 use crate::balancer::{self, Affinity, Evidence, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
-use crate::conduct::plausible;
+use crate::conduct::{plausible, server};
 use mismatch::Mismatch;
 use std::collections::BTreeMap;
 use summary::{GroupRow, HostRow, HostStatus, Latencies, Part, Protocol, Run, SourceRow, Status};
@@ -63,6 +63,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
     let mut summary = Summary {
         run: run(outcome),
         load: plan.load.clone(),
+        servers: server::of_outcome(&hosts),
         planned: planned::whole_hits(&plan.load),
         warmup: warmup(&started),
         window,
@@ -130,6 +131,7 @@ fn run(outcome: &Outcome) -> Run {
             Engine::Http(_) => Protocol::Http,
             Engine::Websocket(_) => Protocol::Websocket,
             Engine::Socketio(socketio) => Protocol::Socketio(socketio.carrier),
+            Engine::Engineio(engineio) => Protocol::Engineio(engineio.carrier),
         },
         keep_cookies: plan.request.keep_cookies,
         // until it is judged

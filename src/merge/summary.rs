@@ -2,6 +2,7 @@
 
 use super::warning::Warning;
 use crate::balancer::{Affinity, Matrix};
+use crate::conduct::server::Server;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::fault::FaultKind;
@@ -19,6 +20,8 @@ pub struct Summary {
     pub run: Run,
     /// The load as resolved.
     pub load: Load,
+    /// What Engine.IO servers said of themselves, each answer once.
+    pub servers: Vec<Server>,
     /// Hits of the plan, where the plan has a number of hits.
     pub planned: Option<u64>,
     /// All hosts together.
@@ -87,6 +90,8 @@ pub enum Protocol {
     Websocket,
     /// Socket.IO, carried so.
     Socketio(Carrier),
+    /// Engine.IO, carried so.
+    Engineio(Carrier),
 }
 
 impl Protocol {
@@ -96,16 +101,17 @@ impl Protocol {
             Self::Http => "http",
             Self::Websocket => "websocket",
             Self::Socketio(_) => "socketio",
+            Self::Engineio(_) => "engineio",
         }
     }
 
-    /// The word of Socket.IO's carrier.
+    /// The word of Socket.IO's or Engine.IO's carrier.
     pub fn carrier(self) -> Option<&'static str> {
         match self {
             Self::Http | Self::Websocket => None,
-            Self::Socketio(Carrier::Upgrade) => Some("upgrade"),
-            Self::Socketio(Carrier::Websocket) => Some("websocket"),
-            Self::Socketio(Carrier::Polling) => Some("polling"),
+            Self::Socketio(Carrier::Upgrade) | Self::Engineio(Carrier::Upgrade) => Some("upgrade"),
+            Self::Socketio(Carrier::Websocket) | Self::Engineio(Carrier::Websocket) => Some("websocket"),
+            Self::Socketio(Carrier::Polling) | Self::Engineio(Carrier::Polling) => Some("polling"),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::merge::summary::{Judged, Latencies, Part, Rates, Summary};
 use crate::merge::{Warning, doubts};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use swarm_agent::wire::report::Tally;
+use swarm_agent::wire::report::{Heartbeats, Tally};
 use swarm_agent::wire::share::Load;
 
 /// The report.
@@ -73,6 +73,17 @@ pub struct TotalsJson {
     connections: ConnectionsJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<MessagesJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeats: Option<HeartbeatsJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stayed_polling: Option<u64>,
+}
+
+/// Heartbeats of Engine.IO sessions.
+#[derive(Debug, Serialize)]
+struct HeartbeatsJson {
+    seen: u64,
+    missed: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -178,7 +189,7 @@ pub fn report(summary: &Summary) -> Report {
             version: env!("CARGO_PKG_VERSION"),
             status: run.status.word(),
         },
-        load: LoadJson::of(load),
+        load: LoadJson::of(load, &summary.servers, &summary.targets),
         totals: TotalsJson {
             planned: summary.planned,
             ..TotalsJson::of(&summary.whole, load)
@@ -275,6 +286,11 @@ impl TotalsJson {
                 lost: m.lost,
                 unfinished: m.unfinished,
             }),
+            heartbeats: (tally.heartbeats != Heartbeats::default()).then_some(HeartbeatsJson {
+                seen: tally.heartbeats.seen,
+                missed: tally.heartbeats.missed,
+            }),
+            stayed_polling: Some(tally.stayed_polling).filter(|clients| *clients > 0),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The load of a run as it was resolved, for the JSON report.
 
 use super::json::rounded;
+use crate::conduct::server::Server;
+use crate::merge::summary::TargetRow;
 use serde::Serialize;
 use swarm_agent::wire::share::{Cadence, Level, Load, PER_SECOND, Stage};
 
@@ -26,6 +28,38 @@ pub struct LoadJson {
     every_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cadence: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    servers: Vec<ServerJson>,
+}
+
+/// What an Engine.IO server said of itself.
+#[derive(Debug, Serialize)]
+struct ServerJson {
+    engineio: u8,
+    transports: Vec<&'static str>,
+    ping_interval_ms: u64,
+    ping_timeout_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_payload: Option<u64>,
+    targets: Vec<String>,
+    hosts: u64,
+}
+
+impl ServerJson {
+    fn of(server: &Server, targets: &[TargetRow]) -> Self {
+        let seen = &server.seen;
+        let carriers = [("websocket", seen.websocket), ("polling", seen.polling)];
+        let urls = server.targets.iter().filter_map(|at| targets.get(*at));
+        Self {
+            engineio: seen.version.number(),
+            transports: carriers.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect(),
+            ping_interval_ms: seen.ping_interval_ms,
+            ping_timeout_ms: seen.ping_timeout_ms,
+            max_payload: seen.max_payload,
+            targets: urls.map(|target| super::clean::url(&target.url)).collect(),
+            hosts: server.hosts.len() as u64,
+        }
+    }
 }
 
 /// A ramp or plateau: rates per second, or connections.
@@ -37,8 +71,15 @@ struct StageJson {
 }
 
 impl LoadJson {
-    /// Of a plan's load.
-    pub fn of(load: &Load) -> Self {
+    /// Of a run's load, with what its servers said.
+    pub fn of(load: &Load, servers: &[Server], targets: &[TargetRow]) -> Self {
+        Self {
+            servers: servers.iter().map(|server| ServerJson::of(server, targets)).collect(),
+            ..Self::of_plan(load)
+        }
+    }
+
+    fn of_plan(load: &Load) -> Self {
         match load {
             Load::Closed(closed) => Self {
                 kind: "closed",

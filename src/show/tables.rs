@@ -66,6 +66,11 @@ pub fn totals(summary: &Summary) -> String {
         rows.push(count("  lost", m.lost));
         rows.push(count("  unfinished", m.unfinished));
     }
+    let beats = [
+        ("heartbeats missed", tally.heartbeats.missed),
+        ("clients that stayed on polling", tally.stayed_polling),
+    ];
+    rows.extend(beats.iter().filter(|(_, n)| *n > 0).map(|(name, n)| count(name, *n)));
     let rates = &summary.whole.rates;
     let named = [
         ("requests/s", rates.requests.filter(|_| says_something)),
@@ -111,17 +116,14 @@ fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<S
     let tally = &summary.whole.tally;
     let missing = match name {
         Latency::Request | Latency::Service => Some(tally.failed + tally.unfinished + tally.not_started),
-        Latency::Handshake | Latency::Namespace => Some(tally.connections.failed + tally.connections.unfinished),
+        Latency::Handshake | Latency::Open | Latency::Namespace => {
+            Some(tally.connections.failed + tally.connections.unfinished)
+        }
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
-        Latency::RequestFailed
-        | Latency::Dns
-        | Latency::Connect
-        | Latency::Tls
-        | Latency::Open
-        | Latency::Upgrade
-        | Latency::Broadcast
-        | Latency::Reconnect
-        | Latency::Lateness => None,
+        Latency::Upgrade => Some(tally.stayed_polling),
+        // what others record has its own table of what is missing
+        Latency::Broadcast | Latency::Reconnect => None,
+        Latency::RequestFailed | Latency::Dns | Latency::Connect | Latency::Tls | Latency::Lateness => None,
     };
     let at = |quantile: f64| {
         histogram

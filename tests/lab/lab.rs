@@ -146,6 +146,7 @@ impl Lab {
             host.kill_all()?;
             host.login_shell("/bin/bash")?;
         }
+        self.servers.restore()?;
         self.servers.wait_all_closed()?;
         self.servers.reset()
     }

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::net::BRIDGE_ADDRESS;
 use crate::process::{Daemon, run, wait_until};
-use crate::server::{SOCKETIO, at};
+use crate::server::{ALONE, RARE_PINGS, SOCKETIO, WEBSOCKET, at};
 use std::fmt::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,25 @@ pub const ROUND_ROBIN: u16 = 17081;
 pub const COOKIE: u16 = 17082;
 /// nginx, ip_hash.
 pub const IP_HASH: u16 = 17083;
+/// HAProxy, source hash as STICKY, but with health checks every half second: a stopped server is left out.
+pub const CHECKED: u16 = 17084;
+/// HAProxy, source hash over the servers without an adapter (`ALONE`; wants `servers.others()`).
+pub const WITHOUT_ADAPTER: u16 = 17085;
+/// HAProxy, every request is sent on to the same path at TLS_CA, with 301 or 308.
+pub const TO_HTTPS_301: u16 = 17086;
+pub const TO_HTTPS_308: u16 = 17087;
+/// HAProxy that cuts what is silent for SHORT, before the plain WebSocket server, which does not ping.
+pub const SHORT_WEBSOCKET: u16 = 17088;
+/// The same before Socket.IO that pings every 2 s (SOCKETIO) and every 10 s (RARE_PINGS; wants `servers.others()`).
+pub const SHORT_OFTEN: u16 = 17089;
+pub const SHORT_RARELY: u16 = 17090;
+pub const SHORT: Duration = Duration::from_secs(3);
 /// As STICKY, over TLS with a self-signed certificate for the bridge's address and localhost.
 pub const TLS: u16 = 17443;
 /// TLS that answers only to the name SNI_NAME, with a certificate of the lab's own authority.
 pub const TLS_SNI: u16 = 17444;
+/// As STICKY, over TLS with a certificate of the lab's authority for the bridge's address and localhost.
+pub const TLS_CA: u16 = 17445;
 pub const SNI_NAME: &str = "chat.lab.test";
 
 pub struct Proxies {
@@ -33,7 +48,7 @@ pub struct Proxies {
 pub struct Certificates {
     /// The self-signed certificate itself, for `--cacert`.
     pub own: PathBuf,
-    /// The lab's authority, which signed SNI_NAME's.
+    /// The lab's authority, which signed those of TLS_SNI and TLS_CA.
     pub authority: PathBuf,
 }
 
@@ -41,7 +56,7 @@ impl Proxies {
     pub fn start(lab: &Path) -> Result<Self> {
         let certificates = make_certificates(lab)?;
         let haproxy = lab.join("haproxy.cfg");
-        std::fs::write(&haproxy, haproxy_config(lab)?)?;
+        std::fs::write(&haproxy, haproxy_config(lab)? + &haproxy_more()?)?;
         let nginx = lab.join("nginx.conf");
         std::fs::write(&nginx, nginx_config(lab)?)?;
         let daemons = vec![
@@ -68,7 +83,8 @@ impl Proxies {
     }
 
     pub fn wait_ready(&self) -> Result {
-        for port in [STICKY, ROUND_ROBIN, COOKIE, IP_HASH, TLS, TLS_SNI] {
+        // HAProxy listens on all of its ports at once.
+        for port in [STICKY, SHORT_RARELY, IP_HASH, TLS_CA] {
             let address = at(port)?;
             wait_until(&format!("a balancer on {port}"), Duration::from_secs(10), || {
                 Ok(TcpStream::connect(address).is_ok())
@@ -83,17 +99,27 @@ pub fn url(scheme: &str, port: u16, path: &str) -> String {
     format!("{scheme}://{BRIDGE_ADDRESS}:{port}{path}")
 }
 
+fn binds(port: u16) -> String {
+    format!("  bind {BRIDGE_ADDRESS}:{port}\n  bind 127.0.0.1:{port}\n")
+}
+
+fn server_lines(servers: &[(&str, u16)]) -> Result<String> {
+    let mut lines = String::new();
+    for (name, port) in servers {
+        writeln!(lines, "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024")?;
+    }
+    Ok(lines)
+}
+
 fn haproxy_config(lab: &Path) -> Result<String> {
-    let mut servers = String::new();
+    let servers = server_lines(&SOCKETIO)?;
     let mut cookie_servers = String::new();
     for (name, port) in SOCKETIO {
-        writeln!(servers, "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024")?;
         writeln!(
             cookie_servers,
             "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024 cookie {name}"
         )?;
     }
-    let binds = |port: u16| format!("  bind {BRIDGE_ADDRESS}:{port}\n  bind 127.0.0.1:{port}\n");
     let lab = lab.display();
     Ok(format!(
         "global
@@ -112,6 +138,8 @@ defaults
 frontend web
 {sticky}  bind {BRIDGE_ADDRESS}:{TLS} ssl crt {lab}/own.pem
   bind 127.0.0.1:{TLS} ssl crt {lab}/own.pem
+  bind {BRIDGE_ADDRESS}:{TLS_CA} ssl crt {lab}/signed.pem
+  bind 127.0.0.1:{TLS_CA} ssl crt {lab}/signed.pem
   bind {BRIDGE_ADDRESS}:{TLS_SNI} ssl strict-sni crt {lab}/sni.pem
   stats enable
   stats uri /haproxy?stats
@@ -141,6 +169,49 @@ backend cookies
         round_robin = binds(ROUND_ROBIN),
         cookie = binds(COOKIE),
     ))
+}
+
+/// The listeners that few cases want.
+fn haproxy_more() -> Result<String> {
+    let mut out = String::new();
+    for (name, port, before, servers) in [
+        (
+            "checked",
+            CHECKED,
+            "  option redispatch\n  default-server check inter 500ms fall 2 rise 2\n",
+            &SOCKETIO[..],
+        ),
+        ("without_adapter", WITHOUT_ADAPTER, "", &ALONE),
+    ] {
+        write!(
+            out,
+            "frontend {name}\n{}  default_backend {name}\nbackend {name}\n  balance source\n{before}{}",
+            binds(port),
+            server_lines(servers)?
+        )?;
+    }
+    for (code, port) in [(301, TO_HTTPS_301), (308, TO_HTTPS_308)] {
+        writeln!(
+            out,
+            "frontend to_https_{code}\n{}  http-request redirect prefix https://{BRIDGE_ADDRESS}:{TLS_CA} code {code}",
+            binds(port)
+        )?;
+    }
+    let short = SHORT.as_secs();
+    for (name, port, servers) in [
+        ("short_websocket", SHORT_WEBSOCKET, &[WEBSOCKET][..]),
+        ("short_often", SHORT_OFTEN, &SOCKETIO),
+        ("short_rarely", SHORT_RARELY, &[RARE_PINGS]),
+    ] {
+        write!(
+            out,
+            "frontend {name}\n{}  timeout client {short}s\n  default_backend {name}\nbackend {name}\n  balance source\n  \
+             timeout server {short}s\n  timeout tunnel {short}s\n{}",
+            binds(port),
+            server_lines(servers)?
+        )?;
+    }
+    Ok(out)
 }
 
 fn nginx_config(lab: &Path) -> Result<String> {
@@ -189,6 +260,10 @@ fn make_certificates(lab: &Path) -> Result<Certificates> {
            -addext basicConstraints=critical,CA:FALSE \
            -addext subjectAltName=IP:{BRIDGE_ADDRESS},IP:127.0.0.1,DNS:localhost 2>openssl.log
          openssl req -x509 {key} -subj /CN=lab-authority -keyout ca.key -out ca.crt 2>>openssl.log
+         printf 'basicConstraints=CA:FALSE\\nsubjectAltName=IP:{BRIDGE_ADDRESS},IP:127.0.0.1,DNS:localhost\\n' > signed.ext
+         openssl req {key} -subj /CN=lab-signed -keyout signed.key -out signed.csr 2>>openssl.log
+         openssl x509 -req -in signed.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile signed.ext -out signed.crt 2>>openssl.log
+         cat signed.crt signed.key > signed.pem
          printf 'basicConstraints=CA:FALSE\\nsubjectAltName=DNS:{SNI_NAME}\\n' > sni.ext
          openssl req {key} -subj /CN={SNI_NAME} -keyout sni.key -out sni.csr 2>>openssl.log
          openssl x509 -req -in sni.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile sni.ext -out sni.crt 2>>openssl.log

@@ -1,5 +1,5 @@
-//! Engine.IO protocol 4: packets as text, payloads of long polling, the opening handshake, error answers.
-//! Never here: sockets, clocks, what a session does with a packet (`session`).
+//! Engine.IO protocol 4: packets as text, payloads of long polling, the opening handshake, error answers. What version 3
+//! does otherwise is in `engineio3`. Never here: sockets, clocks, what a session does with a packet (`session`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +29,15 @@ pub enum Packet<'a> {
     Binary(Vec<u8>),
 }
 
+/// A packet on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A packet as text, its type first.
+    Text(String),
+    /// What a binary message holds.
+    Binary(Vec<u8>),
+}
+
 /// Reads one packet.
 pub fn parse(text: &str) -> Option<Packet<'_>> {
     let mut characters = text.chars();
@@ -52,18 +61,26 @@ pub fn packets(payload: &str) -> impl Iterator<Item = &str> {
     payload.split(SEPARATOR)
 }
 
-/// Takes packets off the front of `queue` into one payload of at most `limit` bytes, one packet at least.
-pub fn payload(queue: &mut std::collections::VecDeque<String>, limit: Option<usize>) -> String {
-    let mut out = queue.pop_front().unwrap_or_default();
-    while let Some(next) = queue.front() {
-        if limit.is_some_and(|limit| out.len() + 1 + next.len() > limit) {
-            break;
-        }
-        out.push(SEPARATOR);
-        out.push_str(next);
-        queue.pop_front();
+/// Appends one packet to a payload, binary ones as base64.
+pub fn append(payload: &mut String, frame: &Frame) {
+    if !payload.is_empty() {
+        payload.push(SEPARATOR);
     }
-    out
+    match frame {
+        Frame::Text(text) => payload.push_str(text),
+        Frame::Binary(bytes) => {
+            payload.push('b');
+            STANDARD.encode_string(bytes, payload);
+        }
+    }
+}
+
+/// Bytes that a packet takes in a payload.
+pub fn length(frame: &Frame) -> usize {
+    match frame {
+        Frame::Text(text) => text.len(),
+        Frame::Binary(bytes) => 1 + bytes.len().div_ceil(3) * 4,
+    }
 }
 
 /// What the server tells at the opening.
@@ -108,19 +125,11 @@ impl Refusal {
     }
 }
 
-/// Whether an answer to the opening is of Engine.IO 3: `97:0{"sid":..`.
-pub fn is_version_3(payload: &str) -> bool {
-    payload.split_once(':').is_some_and(|(length, packet)| {
-        !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) && packet.starts_with("0{")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
-    use std::collections::VecDeque;
 
     #[test]
     fn packets_of_the_transcript() {
@@ -154,13 +163,6 @@ mod tests {
     }
 
     #[test]
-    fn version_3_is_told_from_version_4() {
-        assert!(is_version_3(r#"97:0{"sid":"a"}2:40"#));
-        assert!(!is_version_3(r#"0{"sid":"a:b"}"#));
-        assert!(!is_version_3(":0{"));
-    }
-
-    #[test]
     fn refusals_are_read() {
         assert_eq!(
             Refusal::parse(br#"{"code":1,"message":"Session ID unknown"}"#)
@@ -175,20 +177,32 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,60}") {
             let _ = parse(&text);
-            let _ = is_version_3(&text);
         }
 
         #[test]
-        fn payloads_hold_every_packet_once_in_order(all in prop::collection::vec("4[a-z]{0,20}", 1..20), limit in 1usize..60) {
-            let mut queue: VecDeque<String> = all.iter().cloned().collect();
-            let mut seen = Vec::new();
-            while !queue.is_empty() {
-                let text = payload(&mut queue, Some(limit));
-                let inside: Vec<_> = packets(&text).map(str::to_owned).collect();
-                prop_assert!(text.len() <= limit || inside.len() == 1);
-                seen.extend(inside);
+        fn packets_come_back(all in prop::collection::vec(frame(), 1..20)) {
+            let mut text = String::new();
+            let mut sizes = 0;
+            for frame in &all {
+                append(&mut text, frame);
+                sizes += length(frame);
             }
-            prop_assert_eq!(seen, all);
+            prop_assert_eq!(text.len(), sizes + all.len() - 1);
+            let back: Vec<Frame> = packets(&text)
+                .map(|packet| match parse(packet).unwrap() {
+                    Packet::Message(text) => Frame::Text(format!("4{text}")),
+                    Packet::Binary(bytes) => Frame::Binary(bytes),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            prop_assert_eq!(back, all);
         }
+    }
+
+    fn frame() -> impl Strategy<Value = Frame> {
+        prop_oneof![
+            "4[a-zé😀:\\[\\]\"]{0,20}".prop_map(Frame::Text),
+            prop::collection::vec(any::<u8>(), 0..30).prop_map(Frame::Binary),
+        ]
     }
 }

@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod cookie;
 pub mod engineio;
+pub mod engineio3;
 pub mod http1;
 pub mod session;
 pub mod socketio;

@@ -1,7 +1,8 @@
-//! Socket.IO protocol 5: the packets inside Engine.IO messages. Attachments of binary packets are counted and skipped.
-//! Never here: sockets, clocks, JSON beyond what the protocol itself looks at.
+//! Socket.IO protocols 5 and 4 (servers from 3 on, and 2): the packets inside Engine.IO messages, which say how many
+//! binary messages follow as their attachments. Never here: sockets, clocks, JSON beyond what the protocol itself looks at.
 
 use serde::de::Deserialize;
+use std::fmt::Write;
 
 /// What a packet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +103,34 @@ pub fn disconnect(namespace: &str) -> String {
     format!("41{}", prefix(namespace))
 }
 
-/// The Engine.IO message that emits `["event",args..]`, with an id when an acknowledgement is asked for.
-pub fn event(namespace: &str, id: Option<u64>, array: &str) -> String {
-    match id {
-        Some(id) => format!("42{}{id}{array}", prefix(namespace)),
-        None => format!("42{}{array}", prefix(namespace)),
+/// The Engine.IO message that emits `["event",args..]`, with an id when an acknowledgement is asked for. So many
+/// attachments follow it, and the array has a placeholder for each.
+pub fn event(namespace: &str, id: Option<u64>, array: &str, attachments: usize) -> String {
+    packet(('2', '5'), namespace, id, array, attachments)
+}
+
+/// The Engine.IO message that acknowledges an event of the server with `[args..]`.
+pub fn ack(namespace: &str, id: u64, array: &str, attachments: usize) -> String {
+    packet(('3', '6'), namespace, Some(id), array, attachments)
+}
+
+fn packet(kinds: (char, char), namespace: &str, id: Option<u64>, array: &str, attachments: usize) -> String {
+    let mut text = String::with_capacity(array.len() + namespace.len() + 24);
+    text.push('4');
+    if attachments == 0 {
+        text.push(kinds.0);
+    } else {
+        let _ = write!(text, "{}{attachments}-", kinds.1);
     }
+    if namespace != "/" && !namespace.is_empty() {
+        text.push_str(namespace);
+        text.push(',');
+    }
+    if let Some(id) = id {
+        let _ = write!(text, "{id}");
+    }
+    text.push_str(array);
+    text
 }
 
 fn prefix(namespace: &str) -> String {
@@ -118,10 +141,15 @@ fn prefix(namespace: &str) -> String {
     }
 }
 
-/// The name of an event: the first element of its array.
+/// The name of an event: the first element of its array. A number, which parsers allow, is named by its digits.
 pub fn event_name(body: &str) -> Option<String> {
-    let mut reader = serde_json::Deserializer::from_str(body.strip_prefix('[')?);
-    String::deserialize(&mut reader).ok()
+    let first = body.strip_prefix('[')?;
+    match String::deserialize(&mut serde_json::Deserializer::from_str(first)) {
+        Ok(name) => Some(name),
+        Err(_) => serde_json::Number::deserialize(&mut serde_json::Deserializer::from_str(first))
+            .ok()
+            .map(|number| number.to_string()),
+    }
 }
 
 /// The message of a CONNECT_ERROR: `{"message":".."}`, or a bare string as older servers send it.
@@ -213,15 +241,25 @@ mod tests {
     fn what_we_send_is_what_the_real_client_sends() {
         assert_eq!(connect("/", None), "40");
         assert_eq!(connect("/admin", Some(r#"{"token":"t"}"#)), r#"40/admin,{"token":"t"}"#);
-        assert_eq!(event("/", Some(12), r#"["echo",1]"#), r#"4212["echo",1]"#);
-        assert_eq!(event("/chat", None, r#"["m"]"#), r#"42/chat,["m"]"#);
+        assert_eq!(event("/", Some(12), r#"["echo",1]"#, 0), r#"4212["echo",1]"#);
+        assert_eq!(event("/chat", None, r#"["m"]"#, 0), r#"42/chat,["m"]"#);
         assert_eq!(disconnect("/chat"), "41/chat,");
+        assert_eq!(
+            event("/", Some(8), r#"["bin",{"_placeholder":true,"num":0}]"#, 1),
+            r#"451-8["bin",{"_placeholder":true,"num":0}]"#
+        );
+        assert_eq!(ack("/chat", 7, "[1]", 0), "43/chat,7[1]");
+        assert_eq!(
+            ack("/", 8, r#"[{"_placeholder":true,"num":0}]"#, 1),
+            r#"461-8[{"_placeholder":true,"num":0}]"#
+        );
     }
 
     #[test]
     fn names_and_refusals() {
         assert_eq!(event_name(r#"["a\u0041",1]"#).as_deref(), Some("aA"));
-        assert_eq!(event_name("[1]"), None);
+        assert_eq!(event_name("[1,2]").as_deref(), Some("1"));
+        assert_eq!(event_name("[null]"), None);
         assert_eq!(refusal(r#"{"message":"not authorized"}"#), "not authorized");
         assert_eq!(refusal(r#""plain""#), "plain");
     }
@@ -236,10 +274,17 @@ mod tests {
         }
 
         #[test]
-        fn events_come_back(namespace in "/[a-z]{1,8}", id in any::<Option<u64>>()) {
-            let text = event(&namespace, id, r#"["e",1]"#);
-            let packet = parse(&text[1..]).unwrap();
-            prop_assert_eq!((packet.namespace, packet.id, packet.body), (namespace.as_str(), id, r#"["e",1]"#));
+        fn packets_come_back(namespace in "/([a-z]{1,8})?", id in any::<u64>(), asked in any::<bool>(), attachments in 0usize..5) {
+            let asked = asked.then_some(id);
+            let count = u32::try_from(attachments).unwrap();
+            let kind = if count == 0 { Kind::Event } else { Kind::BinaryEvent };
+            let text = event(&namespace, asked, r#"["e",1]"#, attachments);
+            let wanted = Packet { kind, namespace: &namespace, id: asked, attachments: count, body: r#"["e",1]"# };
+            prop_assert_eq!(parse(&text[1..]), Some(wanted));
+            let kind = if count == 0 { Kind::Ack } else { Kind::BinaryAck };
+            let text = ack(&namespace, id, "[]", attachments);
+            let wanted = Packet { kind, namespace: &namespace, id: Some(id), attachments: count, body: "[]" };
+            prop_assert_eq!(parse(&text[1..]), Some(wanted));
         }
     }
 }

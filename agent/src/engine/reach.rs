@@ -5,8 +5,10 @@ use super::answer::Answer;
 use crate::codec::backend::{BackendNames, Found};
 use crate::codec::cookie::Jar;
 use crate::net::{Dialed, Dialer};
+use crate::recorder::ConnectTimes;
 use crate::trace::Trace;
 use crate::wire::fault::Fault;
+use crate::wire::report::Latency;
 use crate::wire::share::Share;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
@@ -52,8 +54,25 @@ pub struct Reach {
     pub trace: Option<Trace>,
     /// Cookies that answers set.
     pub cookies: RefCell<Jar>,
+    /// Headers of this client alone, beside the plan's.
+    pub headers: RefCell<Vec<(String, String)>>,
     /// Sockets beside the first one: their stages, not yet taken.
     pub dials: RefCell<Vec<(Duration, Option<Duration>)>>,
+    /// Steps after the arrival, and how long they took, not yet taken.
+    pub steps: RefCell<Vec<(Latency, Duration)>>,
+    /// Why the client stays on polling, not yet taken.
+    pub stays: RefCell<Option<Box<Fault>>>,
+}
+
+/// What all clients of a thread have the same of.
+#[derive(Clone)]
+pub struct Thread {
+    /// Connects.
+    pub dialer: Rc<Dialer>,
+    /// The plan's headers, cookies and limits.
+    pub share: Arc<Share>,
+    /// Where bytes are counted.
+    pub traffic: Rc<Traffic>,
 }
 
 /// How a client came to stand.
@@ -69,6 +88,10 @@ pub struct Arrival {
     pub tls: Option<Duration>,
     /// From the connected stream on.
     pub handshake: Duration,
+    /// From the connected stream to Engine.IO's open packet.
+    pub open: Option<Duration>,
+    /// From there until the first namespace was entered.
+    pub namespace: Option<Duration>,
     /// The backend's name, and where it was found.
     pub backend: Option<(Vec<u8>, String)>,
     /// Status of the first answer.
@@ -96,16 +119,54 @@ impl From<Fault> for Failure {
     }
 }
 
+impl Arrival {
+    /// How long each step took.
+    pub fn times(&self) -> ConnectTimes {
+        ConnectTimes {
+            tcp: self.tcp,
+            tls: self.tls,
+            open: self.open,
+            namespace: self.namespace,
+            handshake: Some(self.handshake),
+        }
+    }
+}
+
 impl Reach {
+    /// A client's way to this target, from `source` where the host's routes shall not choose.
+    pub fn new(thread: Thread, target: u16, source: Option<IpAddr>, trace: Option<Trace>) -> Self {
+        Self {
+            dialer: thread.dialer,
+            share: thread.share,
+            target,
+            source,
+            traffic: thread.traffic,
+            trace,
+            cookies: RefCell::default(),
+            headers: RefCell::default(),
+            dials: RefCell::default(),
+            steps: RefCell::default(),
+            stays: RefCell::default(),
+        }
+    }
+
+    /// Notes how long a step took.
+    pub fn took(&self, step: Latency, took: Option<Duration>) {
+        self.steps.borrow_mut().extend(took.map(|took| (step, took)));
+    }
+
     /// Dials the target.
     pub async fn dial(&self, deadline: Instant) -> Result<Dialed, Fault> {
         self.dialer.dial(self.target, self.source, deadline).await
     }
 
-    /// Appends the request's lines from `Host` to the last of the plan's headers, without the empty line.
+    /// Appends the request's lines from `Host` to the last of the plan's and the client's headers, without the empty line.
     pub fn headers(&self, out: &mut String) {
         let _ = write!(out, "Host: {}\r\n", self.dialer.target(self.target).authority);
         for (name, value) in &self.share.request.headers {
+            let _ = write!(out, "{name}: {value}\r\n");
+        }
+        for (name, value) in self.headers.borrow().iter() {
             let _ = write!(out, "{name}: {value}\r\n");
         }
         let cookies = self.cookies.borrow().header(0, self.share.request.cookie.as_deref());
@@ -157,6 +218,8 @@ impl Reach {
             tcp: stages.0,
             tls: stages.1,
             handshake: since.elapsed(),
+            open: None,
+            namespace: None,
             backend: self.backend(answer),
             status: answer.status,
         }

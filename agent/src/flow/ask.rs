@@ -15,7 +15,9 @@ pub(super) fn is_redirect(status: u16) -> bool {
 pub(super) fn http(worker: &Worker) -> &Http {
     match &worker.share.engine {
         Engine::Http(http) => http,
-        Engine::Websocket(_) | Engine::Socketio(_) => unreachable!("the flow of http runs http engines alone"),
+        Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_) => {
+            unreachable!("the flow of http runs http engines alone")
+        }
     }
 }
 

@@ -3,14 +3,13 @@
 
 use super::room::{Post, Room};
 use crate::codec::session::Said;
-use crate::engine::reach::{Arrival, Failure, Reach};
+use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::{socketio, websocket};
 use crate::pacer;
-use crate::recorder::{BackendId, ConnectTimes, Mark, SourceId};
+use crate::recorder::{BackendId, ConnectTimes, Mark, Recorder, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::report::Latency;
 use crate::wire::share::Engine;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -74,16 +73,14 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
     let target = worker.target_of(number);
     let now = Instant::now();
     let first = worker.index == 0 && number == worker.share.deal.number(0);
-    let reach = Rc::new(Reach {
+    let thread = Thread {
         dialer: Rc::clone(&worker.dialer),
         share: Arc::clone(&worker.share),
-        target,
-        source: worker.dialer.next_source(target),
         traffic: Rc::clone(&room.traffic),
-        trace: worker.trace.clone().filter(|_| first),
-        cookies: RefCell::default(),
-        dials: RefCell::default(),
-    });
+    };
+    let trace = worker.trace.clone().filter(|_| first);
+    let source = worker.dialer.next_source(target);
+    let reach = Rc::new(Reach::new(thread, target, source, trace));
     let spans = pacer::spans(&room.plan.clients, number);
     let due = spans
         .iter()
@@ -93,13 +90,12 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
     worker.recorder.borrow_mut().attempted(due, now);
     let connected = tokio::select! {
         biased;
-        connected = connect(&reach, now + worker.dialer.limit()) => connected,
+        connected = connect(room, &reach, now + worker.dialer.limit()) => connected,
         // closed while it was being opened: it stays unfinished
         () = closed(post) => return None,
     };
     let mut recorder = worker.recorder.borrow_mut();
-    let (sent, received) = room.traffic.take();
-    recorder.bytes(sent, received);
+    record(&reach, &mut recorder);
     let now = Instant::now();
     match connected {
         Ok((link, arrival)) => {
@@ -108,12 +104,7 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
                 .backend
                 .as_ref()
                 .and_then(|(name, by)| recorder.backend(name, by));
-            let times = ConnectTimes {
-                tcp: arrival.tcp,
-                tls: arrival.tls,
-                handshake: Some(arrival.handshake),
-            };
-            recorder.opened(source, backend, target, arrival.remote, true, times);
+            recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
             drop(recorder);
             room.opened(number, post, now);
             let answer = answer(&worker.share.engine);
@@ -144,15 +135,37 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
     }
 }
 
-async fn connect(reach: &Rc<Reach>, deadline: Instant) -> Result<(Link, Arrival), Failure> {
+/// Hands over what came up beside the client's own business: bytes, sockets beside the first, steps after the arrival.
+pub(super) fn record(reach: &Reach, recorder: &mut Recorder) {
+    let (sent, received) = reach.traffic.take();
+    recorder.bytes(sent, received);
+    for (tcp, tls) in reach.dials.borrow_mut().drain(..) {
+        recorder.connect_times(ConnectTimes {
+            tcp,
+            tls,
+            ..ConnectTimes::default()
+        });
+    }
+    for (step, took) in reach.steps.borrow_mut().drain(..) {
+        recorder.latency(step, took);
+    }
+    if let Some(fault) = reach.stays.take() {
+        recorder.stays_polling(&fault);
+    }
+}
+
+async fn connect(room: &Room, reach: &Rc<Reach>, deadline: Instant) -> Result<(Link, Arrival), Failure> {
     match &reach.share.engine {
         Engine::Websocket(plan) => {
             let path = reach.dialer.target(reach.target).path.clone();
             let (session, arrival) = websocket::open(reach, &path, plan.subprotocol.as_deref(), deadline).await?;
             Ok((Link::Websocket(session, 0), arrival))
         }
-        Engine::Socketio(_) => {
-            let (session, arrival) = socketio::open(Rc::clone(reach), deadline).await?;
+        Engine::Socketio(_) | Engine::Engineio(_) => {
+            let Some(entry) = room.entry(reach.target) else {
+                return Err(Fault::new(FaultKind::Local, "no way in").into());
+            };
+            let (session, arrival) = socketio::open(Rc::clone(reach), entry, deadline).await?;
             Ok((Link::Socketio(session), arrival))
         }
         Engine::Http(_) => Err(Fault::new(FaultKind::Local, "http holds nothing").into()),
@@ -174,9 +187,10 @@ async fn closed(post: &Post) {
 fn answer(engine: &Engine) -> Answer {
     match engine {
         Engine::Websocket(plan) if plan.echo => Answer::Message,
+        Engine::Engineio(plan) if plan.echo => Answer::Message,
         Engine::Socketio(plan) if plan.ack => Answer::Ack,
         Engine::Socketio(plan) if plan.expect.is_some() => Answer::Message,
-        Engine::Http(_) | Engine::Websocket(_) | Engine::Socketio(_) => Answer::Written,
+        Engine::Http(_) | Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_) => Answer::Written,
     }
 }
 
@@ -185,14 +199,9 @@ impl Client {
         *self.post.waker.borrow_mut() = Some(cx.waker().clone());
         let end = self.poll_steps(cx);
         let mut recorder = self.room.worker.recorder.borrow_mut();
-        let (sent, received) = self.room.traffic.take();
-        recorder.bytes(sent, received);
-        for (tcp, tls) in self.reach.dials.borrow_mut().drain(..) {
-            recorder.connect_times(ConnectTimes {
-                tcp,
-                tls,
-                handshake: None,
-            });
+        record(&self.reach, &mut recorder);
+        if let Link::Socketio(session) = &mut self.link {
+            recorder.heartbeats(session.heartbeats());
         }
         end
     }
@@ -268,7 +277,10 @@ impl Client {
                     if self.reach.trace.is_some() {
                         self.reach.tell("<", &format!("{message:?}"));
                     }
-                    Poll::Ready(Ok(Said::Event(String::new())))
+                    Poll::Ready(Ok(Said::Message {
+                        text: None,
+                        binary: None,
+                    }))
                 }
                 Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
                 Poll::Pending if *unwritten > 0 && matches!(session.poll_written(cx), Poll::Ready(Ok(()))) => {
@@ -295,6 +307,15 @@ impl Client {
             (Engine::Socketio(plan), Link::Socketio(session)) => {
                 let turn = usize::try_from(self.said).unwrap_or(0) % plan.emits.len().max(1);
                 plan.emits.get(turn).and_then(|array| session.emit(array, plan.ack))
+            }
+            (Engine::Engineio(plan), Link::Socketio(session)) => {
+                let message = plan.message.as_deref().unwrap_or_default();
+                if plan.binary {
+                    session.send_binary(message);
+                } else {
+                    session.send_text(&String::from_utf8_lossy(message));
+                }
+                None
             }
             _ => None,
         };
@@ -325,21 +346,25 @@ impl Client {
                 }
             }
             Said::Written(_) => {}
-            Said::Ack(id) => {
+            Said::Ack { id, .. } => {
                 if let Some(at) = self.waiting.iter().position(|waiting| waiting.id == Some(*id)) {
                     self.answered(at, now);
                 }
             }
-            Said::Event(name) => {
-                self.room.worker.recorder.borrow_mut().message_received();
-                let wanted = match &self.room.worker.share.engine {
-                    Engine::Socketio(plan) => plan.expect.as_ref() == Some(name),
-                    Engine::Http(_) | Engine::Websocket(_) => true,
-                };
-                if wanted && self.answer == Answer::Message {
-                    self.answered(0, now);
-                }
+            Said::Event { name, .. } => {
+                let wanted = matches!(&self.room.worker.share.engine, Engine::Socketio(plan) if plan.expect.as_ref() == Some(name));
+                self.message(wanted, now);
             }
+            Said::Message { .. } => self.message(true, now),
+            // the flags name no further namespace
+            Said::Joined { .. } | Said::Refused { .. } | Said::Left { .. } => {}
+        }
+    }
+
+    fn message(&mut self, wanted: bool, now: Instant) {
+        self.room.worker.recorder.borrow_mut().message_received();
+        if wanted && self.answer == Answer::Message {
+            self.answered(0, now);
         }
     }
 

@@ -144,7 +144,7 @@ impl Client {
                 let times = ConnectTimes {
                     tcp: dialed.tcp,
                     tls: dialed.tls,
-                    handshake: None,
+                    ..ConnectTimes::default()
                 };
                 recorder.opened(mark.source, None, target, dialed.remote.ip(), false, times);
                 self.lines[usize::from(target)].connection = Some((Connection::new(dialed), mark.source));
@@ -235,7 +235,7 @@ impl Client {
                 let times = ConnectTimes {
                     tcp: dialed.tcp,
                     tls: dialed.tls,
-                    handshake: None,
+                    ..ConnectTimes::default()
                 };
                 recorder.opened(mark.source, None, target, dialed.remote.ip(), false, times);
                 self.lines[usize::from(target)].connection = Some((Connection::new(dialed), mark.source));

@@ -2,6 +2,7 @@
 //! Never here: sockets, protocols.
 
 use crate::engine::reach::Traffic;
+use crate::engine::socketio;
 use crate::pacer;
 use crate::wire::share::{Cadence, Held};
 use crate::worker::Worker;
@@ -108,6 +109,7 @@ pub struct Room {
     stride: u64,
     clients: u64,
     agenda: RefCell<Agenda>,
+    entries: RefCell<Vec<(u16, Rc<socketio::Entry>)>>,
     changed: tokio::sync::Notify,
 }
 
@@ -140,6 +142,7 @@ impl Room {
             stride,
             clients,
             agenda: RefCell::new(agenda),
+            entries: RefCell::default(),
             changed: tokio::sync::Notify::new(),
             worker: Rc::clone(&worker),
             plan,
@@ -154,6 +157,17 @@ impl Room {
         }
         room.next_total();
         Rc::new(room)
+    }
+
+    /// How clients of this target come in, where the engine is Socket.IO or Engine.IO.
+    pub fn entry(&self, target: u16) -> Option<Rc<socketio::Entry>> {
+        let mut entries = self.entries.borrow_mut();
+        if let Some((_, entry)) = entries.iter().find(|(known, _)| *known == target) {
+            return Some(Rc::clone(entry));
+        }
+        let entry = Rc::new(socketio::Entry::of(&self.worker.share.engine, target)?);
+        entries.push((target, Rc::clone(&entry)));
+        Some(entry)
     }
 
     fn at(&self, at: Instant, what: Upcoming) {

@@ -118,8 +118,7 @@ fn pairs(share: &Share, resolved: &[Vec<IpAddr>]) -> (Vec<Pair>, usize) {
     for (target, addresses) in (0..).zip(resolved).take(share.targets.len()) {
         let Some(first) = addresses.first() else { continue };
         let address = SocketAddr::new(*first, share.targets[usize::from(target)].dialed_port());
-        let agreed = share.consent == Consent::Given || resolve::is_near(*first);
-        if !agreed || tried.contains(&address) {
+        if !agreed(share, *first) || tried.contains(&address) {
             continue;
         }
         let sources: Vec<IpAddr> = family(&share.sources, first.is_ipv4()).collect();
@@ -137,6 +136,11 @@ fn pairs(share: &Share, resolved: &[Vec<IpAddr>]) -> (Vec<Pair>, usize) {
         }));
     }
     (pairs, left_out)
+}
+
+/// Whether an address may be connected to before the start: it is near, or the user agreed to the plan's targets.
+pub fn agreed(share: &Share, address: IpAddr) -> bool {
+    share.consent == Consent::Given || resolve::is_near(address)
 }
 
 fn family(sources: &[IpAddr], v4: bool) -> impl Iterator<Item = IpAddr> {

@@ -4,28 +4,38 @@
 use crate::wire::share::Target;
 use hickory_resolver::TokioResolver;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 /// Resolves every target. An address is taken as it is; the controller's addresses serve where this host has no
 /// resolver. Where a name has addresses of both families, those of version 4 are used, as few load hosts have both.
 pub async fn resolve(targets: &[Target]) -> Result<Vec<Vec<IpAddr>>, String> {
+    look_up(targets).await.map(|(resolved, _)| resolved)
+}
+
+/// The same, with how long each look-up of a name took.
+pub async fn look_up(targets: &[Target]) -> Result<(Vec<Vec<IpAddr>>, Vec<Duration>), String> {
     let resolver = TokioResolver::builder_tokio()
         .ok()
         .and_then(|builder| builder.build().ok());
     let mut all = Vec::with_capacity(targets.len());
+    let mut took = Vec::new();
     for target in targets {
         let host = target
             .connect_to
             .as_ref()
             .map_or(target.host.as_str(), |(host, _)| host.as_str());
+        if let Ok(address) = host.parse() {
+            all.push(vec![address]);
+            continue;
+        }
+        let since = Instant::now();
         all.push(addresses(resolver.as_ref(), host, &target.fallback).await?);
+        took.extend(resolver.as_ref().map(|_| since.elapsed()));
     }
-    Ok(all)
+    Ok((all, took))
 }
 
 async fn addresses(resolver: Option<&TokioResolver>, host: &str, fallback: &[IpAddr]) -> Result<Vec<IpAddr>, String> {
-    if let Ok(address) = host.parse() {
-        return Ok(vec![address]);
-    }
     let found = match resolver {
         Some(resolver) => resolver
             .lookup_ip(host)

@@ -29,6 +29,9 @@ pub fn add_tally(into: &mut Tally, other: &Tally) {
     m.acked += o.acked;
     m.lost += o.lost;
     m.unfinished += o.unfinished;
+    into.heartbeats.seen += other.heartbeats.seen;
+    into.heartbeats.missed += other.heartbeats.missed;
+    into.stayed_polling += other.stayed_polling;
 }
 
 /// Adds up what the threads of a host recorded.
@@ -101,6 +104,7 @@ fn add_rows(into: &mut Counts, other: &Counts) {
     into.backend_overflow += other.backend_overflow;
     into.redirected += other.redirected;
     into.location = into.location.take().or_else(|| other.location.clone());
+    into.stayed = into.stayed.take().or_else(|| other.stayed.clone());
 }
 
 fn add_source(known: &mut SourceRow, row: &SourceRow) {

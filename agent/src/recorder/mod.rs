@@ -11,7 +11,7 @@ pub use rows::{BackendId, SourceId};
 
 use crate::wire::fault::Fault;
 use crate::wire::histogram::Histogram;
-use crate::wire::report::{Counts, Latency, Tally};
+use crate::wire::report::{Counts, Heartbeats, Latency, Tally};
 use pages::Pages;
 use rows::Rows;
 use std::collections::BTreeMap;
@@ -42,6 +42,10 @@ pub struct ConnectTimes {
     pub tcp: Duration,
     /// TLS.
     pub tls: Option<Duration>,
+    /// Engine.IO's open packet.
+    pub open: Option<Duration>,
+    /// The first namespace.
+    pub namespace: Option<Duration>,
     /// Upgrade or Engine.IO open and namespace connect.
     pub handshake: Option<Duration>,
 }
@@ -58,6 +62,7 @@ pub struct Recorder {
     interval: [Option<Box<Pages>>; Latency::ALL.len()],
     redirected: u64,
     location: Option<String>,
+    stayed: Option<String>,
     first: Option<(Instant, Instant)>,
     row_latency: RowLatency,
 }
@@ -98,6 +103,7 @@ impl Recorder {
             interval: Default::default(),
             redirected: 0,
             location: None,
+            stayed: None,
             first: None,
             row_latency: if held_without_messages {
                 RowLatency::Handshakes
@@ -181,11 +187,15 @@ impl Recorder {
     /// Records the stages of a connect that is no connection of its own in the counts: a second socket of polling.
     pub fn connect_times(&mut self, times: ConnectTimes) {
         self.latency(Latency::Connect, times.tcp);
-        if let Some(tls) = times.tls {
-            self.latency(Latency::Tls, tls);
-        }
-        if let Some(handshake) = times.handshake {
-            self.latency(Latency::Handshake, handshake);
+        for (name, took) in [
+            (Latency::Tls, times.tls),
+            (Latency::Open, times.open),
+            (Latency::Namespace, times.namespace),
+            (Latency::Handshake, times.handshake),
+        ] {
+            if let Some(took) = took {
+                self.latency(name, took);
+            }
         }
     }
 
@@ -318,6 +328,18 @@ impl Recorder {
         self.tally.messages.received += 1;
     }
 
+    /// Heartbeats of an Engine.IO session.
+    pub fn heartbeats(&mut self, more: Heartbeats) {
+        self.tally.heartbeats.seen += more.seen;
+        self.tally.heartbeats.missed += more.missed;
+    }
+
+    /// A client stays on polling, as its upgrade failed.
+    pub fn stays_polling(&mut self, fault: &Fault) {
+        self.tally.stayed_polling += 1;
+        self.stayed.get_or_insert_with(|| fault.to_string());
+    }
+
     /// The expected answer came after `took`.
     pub fn message_acked(&mut self, name: Latency, took: Duration) {
         self.tally.messages.acked += 1;
@@ -398,6 +420,7 @@ impl Recorder {
             backend_overflow: self.rows.backend_overflow,
             redirected: self.redirected,
             location: self.location.clone(),
+            stayed: self.stayed.clone(),
         }
     }
 

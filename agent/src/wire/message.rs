@@ -1,7 +1,7 @@
 //! The messages of a link, in the order in which they usually come.
 
 use super::report::{Interval, Report};
-use super::share::Share;
+use super::share::{Share, Version};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
@@ -90,6 +90,25 @@ pub struct Armed {
     pub warnings: Vec<String>,
     /// Addresses of the share's sources that the agent does not connect from.
     pub dropped: Vec<DroppedSource>,
+    /// What Engine.IO targets said of themselves, by target; empty where none was asked.
+    pub seen: Vec<Option<EngineioSeen>>,
+}
+
+/// What an Engine.IO server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineioSeen {
+    /// Version of the protocol.
+    pub version: Version,
+    /// It lets clients poll. Where clients won't, nobody asked.
+    pub polling: bool,
+    /// It lets clients change to a WebSocket, or begin with one.
+    pub websocket: bool,
+    /// ms.
+    pub ping_interval_ms: u64,
+    /// ms.
+    pub ping_timeout_ms: u64,
+    /// Bytes that a payload may have.
+    pub max_payload: Option<u64>,
 }
 
 /// A source address without a path to a target, while another source of the same host has one.

@@ -17,34 +17,34 @@ pub enum Latency {
     Service,
     /// Failed hits, from due in an open loop, else from sent.
     RequestFailed,
-    /// Look-up of the target's name.
+    /// Look-up of a target's name, while arming or with `--resolve-every`. An address literal has none.
     Dns,
     /// TCP connect.
     Connect,
     /// TLS handshake.
     Tls,
+    /// Engine.IO: from the connected stream to the open packet.
+    Open,
+    /// Engine.IO: from the open packet of polling until the WebSocket has taken over.
+    Upgrade,
+    /// Socket.IO: from the open packet until the namespace is entered; of a further namespace, from asking for it.
+    Namespace,
     /// WebSocket upgrade or Engine.IO open and namespace connect, from the connected stream on.
     Handshake,
-    /// Engine.IO open packet, from the connected stream on.
-    Open,
-    /// Engine.IO's change from polling to WebSocket, from the probe's socket being asked for on.
-    Upgrade,
-    /// Entering the (first) Socket.IO namespace, from the open packet on.
-    Namespace,
     /// Message to echo or expected event.
     Message,
     /// Emit to acknowledgement.
     Ack,
-    /// Emit to each receipt of a broadcast, by the clocks of both hosts.
+    /// From an emit of one client until another one hears it.
     Broadcast,
-    /// From the loss of a connection until it stands again.
+    /// From a lost connection until its client stands again.
     Reconnect,
     /// How long after its due time a hit was sent.
     Lateness,
 }
 
 impl Latency {
-    /// Every latency, in the order of the report.
+    /// Every latency, in the order of the report and of the variants.
     pub const ALL: [Latency; 15] = [
         Latency::Request,
         Latency::Service,
@@ -52,10 +52,10 @@ impl Latency {
         Latency::Dns,
         Latency::Connect,
         Latency::Tls,
-        Latency::Handshake,
         Latency::Open,
         Latency::Upgrade,
         Latency::Namespace,
+        Latency::Handshake,
         Latency::Message,
         Latency::Ack,
         Latency::Broadcast,
@@ -72,10 +72,10 @@ impl Latency {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
-            Self::Handshake => "handshake",
             Self::Open => "open",
             Self::Upgrade => "upgrade",
             Self::Namespace => "namespace",
+            Self::Handshake => "handshake",
             Self::Message => "message",
             Self::Ack => "ack",
             Self::Broadcast => "broadcast",
@@ -109,6 +109,19 @@ pub struct Tally {
     pub connections: Connections,
     /// Messages of persistent connections.
     pub messages: Messages,
+    /// Heartbeats of Engine.IO sessions.
+    pub heartbeats: Heartbeats,
+    /// Clients that stayed on polling, as the WebSocket that they asked for was refused.
+    pub stayed_polling: u64,
+}
+
+/// Heartbeat counters of Engine.IO sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeats {
+    /// The server's pings (Engine.IO 4), or its answers to ours (3).
+    pub seen: u64,
+    /// No ping within pingInterval + pingTimeout (4), no answer to ours within pingTimeout (3).
+    pub missed: u64,
 }
 
 /// Connection counters.
@@ -244,6 +257,8 @@ pub struct Counts {
     pub redirected: u64,
     /// The first Location seen.
     pub location: Option<String>,
+    /// Why the first of the clients that stayed on polling did.
+    pub stayed: Option<String>,
 }
 
 /// One second of a run.

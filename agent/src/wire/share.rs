@@ -125,8 +125,10 @@ pub enum Engine {
     Http(Http),
     /// WebSocket (RFC 6455).
     Websocket(Websocket),
-    /// Socket.IO protocol 5 over Engine.IO protocol 4.
+    /// Socket.IO protocol 5 over Engine.IO protocol 4, or 4 over 3.
     Socketio(Socketio),
+    /// Engine.IO protocol 3 or 4 without Socket.IO in it.
+    Engineio(Engineio),
 }
 
 /// What the HTTP engine sends.
@@ -163,6 +165,48 @@ pub struct Websocket {
     pub echo: bool,
 }
 
+/// A version of the Engine.IO protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// Of Socket.IO servers 1 and 2.
+    Three,
+    /// Of Socket.IO servers 3 and later.
+    Four,
+}
+
+impl Version {
+    /// As the query says it: `EIO=4`.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Three => 3,
+            Self::Four => 4,
+        }
+    }
+}
+
+/// `--eio`: which version is spoken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Eio {
+    /// What the target speaks; the agent finds out while arming. Until then, and where it cannot: 4.
+    #[default]
+    Auto,
+    /// This one.
+    Fixed(Version),
+    /// What the agent found, by target. It is never sent.
+    Found(Vec<Version>),
+}
+
+impl Eio {
+    /// The version that clients of a target speak.
+    pub fn version(&self, target: u16) -> Version {
+        match self {
+            Self::Auto => Version::Four,
+            Self::Fixed(version) => *version,
+            Self::Found(versions) => versions.get(usize::from(target)).copied().unwrap_or(Version::Four),
+        }
+    }
+}
+
 /// How Socket.IO is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Carrier {
@@ -193,6 +237,39 @@ pub struct Socketio {
     pub ack: bool,
     /// Wait for this event after an emit and time it.
     pub expect: Option<String>,
+    /// Version of the Engine.IO protocol.
+    pub version: Eio,
+}
+
+/// What the Engine.IO engine sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Engineio {
+    /// The carrier.
+    pub carrier: Carrier,
+    /// Path of the endpoint, `/engine.io/`.
+    pub path: String,
+    /// Query parameters beside EIO, transport and sid, already percent-encoded as `k=v`.
+    pub query: Vec<String>,
+    /// The message of each client, or none: connections are only held.
+    #[serde(with = "serde_bytes")]
+    pub message: Option<Vec<u8>>,
+    /// Send it as a binary message.
+    pub binary: bool,
+    /// Wait for the next message from the server and time it.
+    pub echo: bool,
+    /// Version of the protocol.
+    pub version: Eio,
+}
+
+impl Engine {
+    /// Carrier and version, where the engine is Socket.IO or Engine.IO.
+    pub fn engineio(&self) -> Option<(Carrier, &Eio)> {
+        match self {
+            Self::Socketio(socketio) => Some((socketio.carrier, &socketio.version)),
+            Self::Engineio(engineio) => Some((engineio.carrier, &engineio.version)),
+            Self::Http(_) | Self::Websocket(_) => None,
+        }
+    }
 }
 
 /// What all engines put into their requests.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 const FROM: &str = "From where";
 const AT: &str = "At what";
 const HTTP: &str = "At what: http";
-const SOCKETIO: &str = "At what: websocket and socketio";
+const SOCKETIO: &str = "At what: websocket, socketio and engineio";
 const MUCH: &str = "How much";
 const OUT: &str = "What comes out";
 
@@ -42,7 +42,7 @@ pub struct AttackArgs {
     #[arg(long, value_name = "ARCH=FILE", help_heading = FROM)]
     pub agent_binary: Vec<String>,
 
-    /// http, websocket or socketio [default: by the URL's scheme]
+    /// http, websocket, socketio or engineio (Engine.IO without Socket.IO) [default: by the URL's scheme]
     #[arg(long, value_name = "NAME", help_heading = AT)]
     pub engine: Option<String>,
     /// The engine is socketio: the URL's path is the namespace, wss:// means transport websocket
@@ -128,20 +128,20 @@ pub struct AttackArgs {
     #[arg(long, value_name = "LIST", help_heading = HTTP)]
     pub ok: Option<String>,
 
-    /// websocket: what each client sends
+    /// websocket, engineio: what each client sends
     #[arg(long, value_name = "TEXT|@FILE", help_heading = SOCKETIO, allow_hyphen_values = true)]
     pub message: Option<String>,
-    /// websocket: as a binary frame
+    /// websocket, engineio: as binary
     #[arg(long, help_heading = SOCKETIO)]
     pub binary: bool,
-    /// websocket: wait for the next message and time it
+    /// websocket, engineio: wait for the next message and time it
     #[arg(long, help_heading = SOCKETIO)]
     pub echo: bool,
     /// websocket: Sec-WebSocket-Protocol
     #[arg(long, value_name = "NAME", help_heading = SOCKETIO)]
     pub subprotocol: Option<String>,
-    /// Engine.IO protocol: auto or 4 [default: auto]
-    #[arg(long, value_name = "auto|4", help_heading = SOCKETIO)]
+    /// Engine.IO protocol: 3 (Socket.IO 2), 4, or auto: each host asks the target once before the run [default: auto]
+    #[arg(long, value_name = "auto|3|4", help_heading = SOCKETIO)]
     pub eio: Option<String>,
     /// upgrade, websocket or polling [default: upgrade, with ws(s):// websocket]
     #[arg(long, value_name = "NAME", help_heading = SOCKETIO)]
@@ -149,7 +149,7 @@ pub struct AttackArgs {
     /// Namespace [default: the URL's path]
     #[arg(long, value_name = "NAME", help_heading = SOCKETIO)]
     pub namespace: Option<String>,
-    /// Path of the endpoint [default: /socket.io/]
+    /// Path of the endpoint [default: /socket.io/; with engineio the URL's path, else /engine.io/]
     #[arg(long, value_name = "PATH", help_heading = SOCKETIO)]
     pub path: Option<String>,
     /// Query parameter of the handshake (repeatable)

@@ -1,4 +1,4 @@
-//! The load of held clients (websocket, socketio): how many, when they open, what they send, when they close. Pure.
+//! The load of held clients (websocket, socketio, engineio): how many, when they open, what they send, when they close. Pure.
 
 use super::load::{Asked, time_for};
 use super::stages::{capped, capped_every};

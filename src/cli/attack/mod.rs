@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod crew;
+mod engineio;
 pub mod fleet;
 mod held;
 pub mod later;

@@ -1,6 +1,7 @@
 //! What is said in each protocol, and the flags that belong to another one. Reads the files that flags name.
 
 use super::args::AttackArgs;
+use super::engineio::engineio;
 use super::socketio::socketio;
 use super::target::Aim;
 use super::{Kind, Noted, Surroundings, read};
@@ -24,39 +25,51 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--redirects", args.redirects.is_some()),
         ("--ok", args.ok.is_some()),
     ];
-    let websocket = [
+    let messages = [
         ("--message", args.message.is_some()),
         ("--binary", args.binary),
         ("--echo", args.echo),
-        ("--subprotocol", args.subprotocol.is_some()),
     ];
-    let socketio = [
+    let websocket = [("--subprotocol", args.subprotocol.is_some())];
+    let engineio = [
         ("--eio", args.eio.is_some()),
         ("--transport", args.transport.is_some()),
-        ("--namespace", args.namespace.is_some()),
         ("--path", args.path.is_some()),
         ("--query", !args.query.is_empty()),
+    ];
+    let socketio = [
+        ("--namespace", args.namespace.is_some()),
         ("--auth", args.auth.is_some()),
         ("--emit", !args.emit.is_empty()),
         ("--ack", args.ack),
         ("--expect", args.expect.is_some()),
     ];
-    let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
+    let given = |flags: &[&[(&'static str, bool)]]| {
+        let mut all = flags.iter().flat_map(|some| some.iter());
+        all.find(|(_, given)| *given).map(|(flag, _)| *flag)
+    };
     let refusal = match kind {
-        Kind::Http => given(&socketio)
+        Kind::Http => given(&[&engineio, &socketio])
             .map(|flag| format!("{flag}: add --socketio"))
-            .or_else(|| given(&websocket).map(|flag| format!("{flag} is for websocket: use a ws:// or wss:// URL")))
+            .or_else(|| {
+                given(&[&messages, &websocket])
+                    .map(|flag| format!("{flag} is for websocket: use a ws:// or wss:// URL"))
+            })
             .or_else(|| {
                 args.every
                     .as_ref()
                     .map(|_| "--every is for websocket and socketio: http says -q R".into())
             }),
-        Kind::Websocket => given(&socketio)
+        Kind::Websocket => given(&[&engineio, &socketio])
             .map(|flag| format!("{flag}: add --socketio"))
-            .or_else(|| given(&http).map(|flag| format!("{flag} is for http: a websocket sends --message TEXT"))),
-        Kind::Socketio => given(&websocket)
+            .or_else(|| given(&[&http]).map(|flag| format!("{flag} is for http: a websocket sends --message TEXT"))),
+        Kind::Socketio => given(&[&messages, &websocket])
             .map(|flag| format!("{flag} is for websocket: socketio sends --emit 'event,json'"))
-            .or_else(|| given(&http).map(|flag| format!("{flag} is for http: socketio sends --emit 'event,json'"))),
+            .or_else(|| given(&[&http]).map(|flag| format!("{flag} is for http: socketio sends --emit 'event,json'"))),
+        Kind::Engineio => given(&[&socketio])
+            .map(|flag| format!("{flag} is for socketio: engineio sends --message TEXT, or say --socketio"))
+            .or_else(|| given(&[&websocket]).map(|flag| format!("{flag} is for websocket: use --engine websocket")))
+            .or_else(|| given(&[&http]).map(|flag| format!("{flag} is for http: engineio sends --message TEXT"))),
     };
     refusal.map_or(Ok(()), |text| Err(Usage(text)))
 }
@@ -67,6 +80,7 @@ pub(super) fn engine(args: &AttackArgs, aim: &Aim, around: &Surroundings, noted:
         Kind::Http => http(args, noted).map(Engine::Http),
         Kind::Websocket => websocket(args, noted).map(Engine::Websocket),
         Kind::Socketio => socketio(args, aim, around, noted).map(Engine::Socketio),
+        Kind::Engineio => engineio(args, aim, around, noted).map(Engine::Engineio),
     }
 }
 
@@ -76,6 +90,7 @@ pub(super) fn says_something(engine: &Engine) -> bool {
         Engine::Http(_) => true,
         Engine::Websocket(websocket) => websocket.message.is_some(),
         Engine::Socketio(socketio) => !socketio.emits.is_empty(),
+        Engine::Engineio(engineio) => engineio.message.is_some(),
     }
 }
 
@@ -147,6 +162,22 @@ fn statuses(text: &str) -> Result<Vec<(u16, u16)>, String> {
 }
 
 fn websocket(args: &AttackArgs, noted: &mut Noted) -> Result<Websocket, Usage> {
+    let message = message(args, noted)?;
+    if let Some(name) = args.subprotocol.as_deref()
+        && !name.split(',').all(|part| is_token(part.trim()))
+    {
+        return Err(Usage(format!("--subprotocol {name}: no protocol name")));
+    }
+    Ok(Websocket {
+        subprotocol: args.subprotocol.clone(),
+        message,
+        binary: args.binary,
+        echo: args.echo,
+    })
+}
+
+/// What each client says, where it says anything.
+pub(super) fn message(args: &AttackArgs, noted: &mut Noted) -> Result<Option<Vec<u8>>, Usage> {
     let message = args
         .message
         .as_deref()
@@ -161,23 +192,13 @@ fn websocket(args: &AttackArgs, noted: &mut Noted) -> Result<Websocket, Usage> {
         && std::str::from_utf8(bytes).is_err()
     {
         return Err(Usage(
-            "--message: not UTF-8, which a text frame must be; add --binary".into(),
+            "--message: not UTF-8, which a text message must be; add --binary".into(),
         ));
-    }
-    if let Some(name) = args.subprotocol.as_deref()
-        && !name.split(',').all(|part| is_token(part.trim()))
-    {
-        return Err(Usage(format!("--subprotocol {name}: no protocol name")));
     }
     if message.is_none() {
         noted.took("no --message: connections are only held");
     }
-    Ok(Websocket {
-        subprotocol: args.subprotocol.clone(),
-        message,
-        binary: args.binary,
-        echo: args.echo,
-    })
+    Ok(message)
 }
 
 fn text_or_file(flag: &str, typed: &str) -> Result<Vec<u8>, Usage> {

@@ -5,7 +5,7 @@ use super::target::Aim;
 use super::{Noted, Surroundings};
 use crate::cli::Usage;
 use crate::secret;
-use swarm_agent::wire::share::{Carrier, Socketio};
+use swarm_agent::wire::share::{Carrier, Eio, Socketio, Version};
 
 pub(super) fn socketio(
     args: &AttackArgs,
@@ -13,21 +13,57 @@ pub(super) fn socketio(
     around: &Surroundings,
     noted: &mut Noted,
 ) -> Result<Socketio, Usage> {
-    match args.eio.as_deref() {
-        Some("4" | "auto") => {}
-        Some("3") => {
-            return Err(Usage(
-                "--eio 3 is not there yet: this version speaks Engine.IO 4 (servers from v3 on)".into(),
-            ));
-        }
-        Some(other) => return Err(Usage(format!("--eio {other}: auto or 4"))),
-        None => noted.took("--eio auto"),
-    }
+    let version = eio(args, noted)?;
     for (flag, given) in [("--ack", args.ack), ("--expect", args.expect.is_some())] {
         if given && args.emit.is_empty() {
             return Err(Usage(format!("{flag}: nothing is emitted; add --emit 'event,json'")));
         }
     }
+    let auth = match &args.auth {
+        Some(typed) => Some(auth(typed, around)?),
+        None => None,
+    };
+    if auth.is_some() && version == Eio::Fixed(Version::Three) {
+        return Err(Usage(
+            "--auth: servers of Engine.IO 3 (Socket.IO 2) know no auth payload; give --query K=V".into(),
+        ));
+    }
+    if args.emit.is_empty() {
+        noted.took("no --emit: clients are only held");
+    }
+    Ok(Socketio {
+        carrier: carrier(args, aim, noted)?,
+        path: endpoint(args, "/socket.io/", noted)?,
+        namespace: namespace(args, aim)?,
+        query: query(args, aim, around)?,
+        auth,
+        emits: args
+            .emit
+            .iter()
+            .map(|typed| emit(typed).map_err(|error| Usage(format!("--emit {}: {error}", redact_emit(typed)))))
+            .collect::<Result<_, _>>()?,
+        ack: args.ack,
+        expect: args.expect.clone(),
+        version,
+    })
+}
+
+/// `--eio`.
+pub(super) fn eio(args: &AttackArgs, noted: &mut Noted) -> Result<Eio, Usage> {
+    match args.eio.as_deref() {
+        Some("3") => Ok(Eio::Fixed(Version::Three)),
+        Some("4") => Ok(Eio::Fixed(Version::Four)),
+        Some("auto") => Ok(Eio::Auto),
+        Some(other) => Err(Usage(format!("--eio {other}: auto, 3 or 4"))),
+        None => {
+            noted.took("--eio auto");
+            Ok(Eio::Auto)
+        }
+    }
+}
+
+/// Parameters of the handshake: the URL's and `--query`.
+pub(super) fn query(args: &AttackArgs, aim: &Aim, around: &Surroundings) -> Result<Vec<String>, Usage> {
     let mut query: Vec<String> = aim
         .query
         .iter()
@@ -37,30 +73,10 @@ pub(super) fn socketio(
     for typed in &args.query {
         query.push(query_pair(typed, around)?);
     }
-    let auth = match &args.auth {
-        Some(typed) => Some(auth(typed, around)?),
-        None => None,
-    };
-    if args.emit.is_empty() {
-        noted.took("no --emit: clients are only held");
-    }
-    Ok(Socketio {
-        carrier: carrier(args, aim, noted)?,
-        path: endpoint(args, noted)?,
-        namespace: namespace(args, aim)?,
-        query,
-        auth,
-        emits: args
-            .emit
-            .iter()
-            .map(|typed| emit(typed).map_err(|error| Usage(format!("--emit {}: {error}", redact_emit(typed)))))
-            .collect::<Result<_, _>>()?,
-        ack: args.ack,
-        expect: args.expect.clone(),
-    })
+    Ok(query)
 }
 
-fn carrier(args: &AttackArgs, aim: &Aim, noted: &mut Noted) -> Result<Carrier, Usage> {
+pub(super) fn carrier(args: &AttackArgs, aim: &Aim, noted: &mut Noted) -> Result<Carrier, Usage> {
     match (args.transport.as_deref(), aim.websocket_scheme) {
         (Some("websocket"), _) => Ok(Carrier::Websocket),
         (None, true) => {
@@ -80,10 +96,11 @@ fn carrier(args: &AttackArgs, aim: &Aim, noted: &mut Noted) -> Result<Carrier, U
     }
 }
 
-fn endpoint(args: &AttackArgs, noted: &mut Noted) -> Result<String, Usage> {
+/// `--path`, or else `usual`.
+pub(super) fn endpoint(args: &AttackArgs, usual: &str, noted: &mut Noted) -> Result<String, Usage> {
     let Some(typed) = &args.path else {
-        noted.took("--path /socket.io/");
-        return Ok("/socket.io/".into());
+        noted.took(format!("--path {usual}"));
+        return Ok(usual.into());
     };
     if typed.contains(|c: char| c == '?' || c == '#' || c.is_whitespace() || c.is_control()) {
         return Err(Usage(format!(
@@ -91,11 +108,15 @@ fn endpoint(args: &AttackArgs, noted: &mut Noted) -> Result<String, Usage> {
             secret::redact_url(typed)
         )));
     }
-    // as socket.io-client: one slash before and one behind
-    Ok(match typed.trim_matches('/') {
+    Ok(with_slashes(typed))
+}
+
+/// As the real clients write an endpoint: one slash before and one behind.
+pub(super) fn with_slashes(path: &str) -> String {
+    match path.trim_matches('/') {
         "" => "/".into(),
         plain => format!("/{plain}/"),
-    })
+    }
 }
 
 fn namespace(args: &AttackArgs, aim: &Aim) -> Result<String, Usage> {

@@ -8,6 +8,7 @@ use crate::cli::hosts::HostFile;
 use crate::cli::preview::{first_line, preview};
 use crate::conduct::notice::Notice;
 use crate::conduct::outcome::{HostEnd, Outcome};
+use crate::conduct::server;
 use crate::conduct::{ConductError, Until, conduct};
 use crate::consent::{self, Approach, Decision};
 use crate::error::{Error, Exit};
@@ -154,7 +155,7 @@ pub async fn watched(
 ) -> Result<Outcome, Error> {
     let (notices, told) = mpsc::unbounded_channel();
     let live = Live::stderr(LiveMode::of(command.outputs.quiet, !command.outputs.live));
-    let watching = tokio::spawn(watch::watch(live, told));
+    let watching = tokio::spawn(watch::watch(live, !command.outputs.quiet, told));
     let outcome = run(command, hosts, fleet, consented, notices).await;
     // the view ends when the run drops its end of the notices
     let _ = watching.await;
@@ -221,6 +222,14 @@ fn armed(outcome: &Outcome) -> String {
             for doubt in source::without_path(&share.targets, &armed.dropped) {
                 text.push_str(&format!("{}  {doubt}\n", host.name));
             }
+        }
+    }
+    for line in server::lines(&server::of_outcome(&outcome.hosts), &outcome.plan) {
+        text.push_str(&format!("{line}\n"));
+    }
+    for host in &outcome.hosts {
+        for doubt in host.armed.iter().flat_map(|armed| &armed.warnings) {
+            text.push_str(&format!("{}  {doubt}\n", host.name));
         }
     }
     text + "no load was sent (--arm-only)\n"

@@ -15,6 +15,8 @@ pub enum Kind {
     Websocket,
     /// Socket.IO.
     Socketio,
+    /// Engine.IO without Socket.IO in it.
+    Engineio,
 }
 
 impl Kind {
@@ -24,7 +26,13 @@ impl Kind {
             Self::Http => "http",
             Self::Websocket => "websocket",
             Self::Socketio => "socketio",
+            Self::Engineio => "engineio",
         }
+    }
+
+    /// Whether it speaks Engine.IO, raw or with Socket.IO in it.
+    pub fn is_engineio(self) -> bool {
+        matches!(self, Self::Socketio | Self::Engineio)
     }
 }
 
@@ -37,7 +45,7 @@ pub(super) struct Aim {
     pub user: Option<(String, String)>,
     /// The URLs' path, which is socketio's namespace.
     pub path: String,
-    /// The URLs' query, which socketio sends in its handshake.
+    /// The URLs' query, which socketio and engineio send in their handshake.
     pub query: Option<String>,
     /// Some URL is ws:// or wss://.
     pub websocket_scheme: bool,
@@ -58,15 +66,15 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
     }
     let addresses: Vec<Address> = args.urls.iter().map(|typed| address(typed)).collect::<Result<_, _>>()?;
     let kind = kind(args, &addresses)?;
-    if kind == Kind::Socketio {
-        addresses.iter().try_for_each(refuse_pasted)?;
+    match kind {
+        Kind::Socketio => addresses.iter().try_for_each(refuse_pasted)?,
+        Kind::Engineio => addresses.iter().try_for_each(refuse_own_query)?,
+        Kind::Http | Kind::Websocket => {}
     }
     let user = agreed(&addresses, "user-info", |address| user_info(&address.url))?;
     let (path, query) = match kind {
-        Kind::Socketio => (
-            agreed(&addresses, "paths, which are socketio's namespaces", |address| {
-                address.url.path().to_string()
-            })?,
+        Kind::Socketio | Kind::Engineio => (
+            agreed(&addresses, paths_of(kind), |address| address.url.path().to_string())?,
             agreed(&addresses, "queries", |address| {
                 address.url.query().filter(|q| !q.is_empty()).map(String::from)
             })?,
@@ -143,14 +151,10 @@ fn kind(args: &AttackArgs, addresses: &[Address]) -> Result<Kind, Usage> {
         Some("http") => Some(Kind::Http),
         Some("websocket") => Some(Kind::Websocket),
         Some("socketio") => Some(Kind::Socketio),
-        Some("engineio") => {
-            return Err(Usage(
-                "--engine engineio is not there yet: --socketio speaks Engine.IO and Socket.IO".into(),
-            ));
-        }
+        Some("engineio") => Some(Kind::Engineio),
         Some(other) => {
             return Err(Usage(format!(
-                "--engine {other}: no such engine; http, websocket or socketio"
+                "--engine {other}: no such engine; http, websocket, socketio or engineio"
             )));
         }
     };
@@ -230,6 +234,25 @@ fn refuse_pasted(address: &Address) -> Result<(), Usage> {
     )))
 }
 
+fn paths_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Socketio => "paths, which are socketio's namespaces",
+        _ => "paths, which are engineio's endpoint",
+    }
+}
+
+/// Parameters in a URL that the protocol itself sets.
+fn refuse_own_query(address: &Address) -> Result<(), Usage> {
+    let own = |name: &str| ["EIO", "transport", "sid"].contains(&name);
+    match address.url.query_pairs().find(|(name, _)| own(name)) {
+        Some((name, _)) => Err(Usage(format!(
+            "{}: `{name}` is the protocol's own parameter, which swarm sets; leave it out and say --eio 3|4, --transport NAME",
+            address.typed
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn user_info(url: &Url) -> Option<(String, String)> {
     let named = !url.username().is_empty() || url.password().is_some();
     named.then(|| (unescaped(url.username()), unescaped(url.password().unwrap_or_default())))
@@ -259,7 +282,7 @@ fn target(address: &Address, kind: Kind, rules: &[ConnectTo]) -> Result<Target, 
         tls: matches!(url.scheme(), "https" | "wss"),
         port: url.port_or_known_default().ok_or_else(no_host)?,
         path: match (kind, url.query()) {
-            (Kind::Socketio, _) => "/".into(),
+            (Kind::Socketio | Kind::Engineio, _) => "/".into(),
             (_, Some(query)) => format!("{}?{query}", url.path()),
             (_, None) => url.path().to_string(),
         },

@@ -4,13 +4,18 @@ use crate::conduct::notice::{Notice, Second};
 use crate::show::live::{Live, LivePoint};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Shows notices until the conductor is done.
-pub async fn watch(mut live: Live, mut told: UnboundedReceiver<Notice>) {
+/// Shows notices until the conductor is done. `told_head`: the attack's head was printed, and what belongs to it is, too.
+pub async fn watch(mut live: Live, told_head: bool, mut told: UnboundedReceiver<Notice>) {
     let mut view = View::default();
     while let Some(notice) = told.recv().await {
         match notice {
             Notice::Gone { host, why } => live.say(&format!("{host}: {why}")),
             Notice::Doubt { host, text } => live.say(&format!("{host}: {text}")),
+            Notice::Server { line } => {
+                if told_head {
+                    live.say(&line);
+                }
+            }
             Notice::Started { hosts } => view.asked = hosts,
             Notice::Second(second) => live.show(&view.point(&second)),
             Notice::Draining => live.say("stopping: no new hits; once more Ctrl-C leaves at once"),

@@ -1,6 +1,7 @@
 // Owns: the server's own count of what reached it, by source address.
 // Must not: be fed by anything that swarm says about itself. The source is what the balancer (or the socket) names.
 'use strict';
+const { Sessions } = require('./sessions.js');
 
 function fresh() {
   return { clients: 0, open: 0, peak: 0, disconnects: {}, emits: 0, http: 0, handshakes: {}, upgraded: 0, messages: 0, pongs: 0, refused: 0, namespaces: {} };
@@ -11,10 +12,12 @@ class Counts {
     this.name = name;
     this.sources = {};
     this.all = fresh();
+    this.sessions = new Sessions();
   }
 
   // What was open before a reset is not forgotten: its end would count below zero.
   reset() {
+    this.sessions.reset();
     const before = this.sources;
     const open = this.all.open;
     this.sources = {};
@@ -61,7 +64,8 @@ class Counts {
   answer(req, res) {
     if (!req.url.startsWith('/_lab/')) return false;
     if (req.method === 'POST' && req.url === '/_lab/reset') this.reset();
-    const body = JSON.stringify({ name: this.name, all: this.all, sources: this.sources });
+    const asked = req.url === '/_lab/log' ? this.sessions.json() : { all: this.all, sources: this.sources };
+    const body = JSON.stringify({ name: this.name, ...asked });
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), connection: 'close' });
     res.end(body);
     return true;

@@ -26,6 +26,8 @@ wss.on('connection', (socket, req) => {
   const [, word, code] = req.url.split('?')[0].split('/');
   counts.opened(source);
   counts.tally(source, 'handshakes', 'websocket');
+  const raw = { request: req, transport: { name: 'websocket' }, on: (word, heard) => word === 'close' && socket.on(word, heard) };
+  counts.sessions.opened(raw, source);
   let pinging;
   if (word === 'ping') pinging = setInterval(() => socket.ping('are you there'), 500);
   if (word === 'close-now') socket.close(Number(code), 'as asked');
@@ -34,6 +36,7 @@ wss.on('connection', (socket, req) => {
   });
   socket.on('message', (message, binary) => {
     counts.add(source, 'messages');
+    counts.sessions.did(raw, { what: 'message', data: binary ? message : message.toString() });
     if (word === 'close') return socket.close(Number(code), 'as asked');
     // Opcode 3 with a reserved bit: RFC 6455 section 5.2 makes the client fail the connection.
     if (word === 'garbage') return req.socket.write(Buffer.from([0xf3, 0x02, 0x68, 0x69]));
