@@ -181,6 +181,7 @@ async fn a_storm_drops_all_clients_and_all_come_back() {
         let recording = run(returning(load, back_off(300, None), &[500])).await;
         let counted = connections(&recording);
         let told = faults(&recording);
+        for (n, h) in &recording.latency { eprintln!("{carrier:?} {} {} {} {}", n.word(), h.count, h.min, h.max); }
         assert_eq!(
             (counted.stormed, counted.reconnected, counted.opened, counted.dropped),
             (20, 20, 40, 0),
