@@ -46,7 +46,12 @@ pub fn length(stages: &[Stage]) -> u64 {
 /// that a storm ends are closed by us, and the system keeps such ports back.
 pub fn lives(held: &Held) -> u64 {
     let storms = &held.storms;
-    let within = |from: u64| storms.iter().filter(|at| (from..from + PORT_REST).contains(*at)).count();
+    let within = |from: u64| {
+        storms
+            .iter()
+            .filter(|at| (from..from + PORT_REST).contains(*at))
+            .count()
+    };
     1 + storms.iter().map(|from| within(*from)).max().unwrap_or(0) as u64
 }
 

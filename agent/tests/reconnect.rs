@@ -52,13 +52,15 @@ async fn gate(server: u16, begin: Gate) -> (u16, watch::Sender<Gate>) {
     (port, hand)
 }
 
-/// Turns the gate after a while, and once more after another.
-fn turn(hand: watch::Sender<Gate>, turns: &'static [(u64, Gate)]) {
+/// Turns the gate a moment after `so`.
+fn turn(hand: watch::Sender<Gate>, gate: Gate, so: impl Fn() -> bool + Send + 'static) {
     tokio::spawn(async move {
-        for (ms, gate) in turns {
-            tokio::time::sleep(Duration::from_millis(*ms)).await;
-            hand.send(*gate).unwrap();
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        // what the server knows the client has yet to hear
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        hand.send(gate).unwrap();
         // the gate stays as it is for as long as anyone connects
         hand.closed().await;
     });
@@ -142,7 +144,6 @@ fn socketio(carrier: Carrier, emit: &str, ack: bool) -> Engine {
 }
 
 const ECHO: &str = r#"["echo",1]"#;
-const CARRIERS: [Carrier; 3] = [Carrier::Websocket, Carrier::Polling, Carrier::Upgrade];
 
 fn back_off(ms: u64, attempts: Option<u32>) -> BackOff {
     BackOff {
@@ -155,10 +156,24 @@ fn back_off(ms: u64, attempts: Option<u32>) -> BackOff {
 
 /// The share, with clients that come back after `back_off`, and storms.
 fn returning(mut share: Share, back_off: BackOff, storms_ms: &[u64]) -> Share {
-    let Load::Held(held) = &mut share.load else { panic!("held") };
+    let Load::Held(held) = &mut share.load else {
+        panic!("held")
+    };
     held.reconnect = Some(back_off);
     held.storms = storms_ms.iter().map(|ms| ms * MS).collect();
     share
+}
+
+/// All carriers side by side.
+async fn each_carrier(case: impl AsyncFn(Carrier)) {
+    let cases = [Carrier::Websocket, Carrier::Polling, Carrier::Upgrade].map(|carrier| case(carrier));
+    futures_util::future::join_all(cases).await;
+}
+
+/// Whether so many connections were let in.
+fn all_in(known: &Known, connections: usize) -> impl Fn() -> bool + Send + 'static {
+    let known = Arc::clone(known);
+    move || known.lock().unwrap().values().map(Vec::len).sum::<usize>() == connections
 }
 
 /// The connection counters, once the sums of the way back hold.
@@ -169,41 +184,56 @@ fn connections(recording: &Recording) -> Connections {
         counted.reconnected + counted.gave_up + counted.away,
         "{counted:?}"
     );
-    assert_eq!(samples(recording, Latency::Reconnect), counted.reconnected, "{counted:?}");
+    assert_eq!(
+        samples(recording, Latency::Reconnect),
+        counted.reconnected,
+        "{counted:?}"
+    );
     counted
 }
 
 #[tokio::test]
 async fn a_storm_drops_all_clients_and_all_come_back() {
-    for carrier in CARRIERS {
+    each_carrier(async |carrier| {
         let (port, clients) = socketio_server().await;
-        let load = share(port, socketio(carrier, ECHO, true), 20, 2_500, Some(Cadence::Every(100 * MS)), None);
-        let recording = run(returning(load, back_off(300, None), &[500])).await;
+        let load = share(
+            port,
+            socketio(carrier, ECHO, true),
+            8,
+            5_000,
+            Some(Cadence::Every(100 * MS)),
+            None,
+        );
+        let recording = run(returning(load, back_off(300, None), &[2_000])).await;
         let counted = connections(&recording);
         let told = faults(&recording);
-        for (n, h) in &recording.latency { eprintln!("{carrier:?} {} {} {} {}", n.word(), h.count, h.min, h.max); }
         assert_eq!(
             (counted.stormed, counted.reconnected, counted.opened, counted.dropped),
-            (20, 20, 40, 0),
+            (8, 8, 16, 0),
             "{carrier:?} {told:?}"
         );
         assert_eq!(told, [], "{carrier:?}: a storm is no failure of the target");
-        assert_eq!(clients.load(Ordering::Relaxed), 40, "{carrier:?}");
+        assert_eq!(clients.load(Ordering::Relaxed), 16, "{carrier:?}");
         let tally = &recording.counts.tally;
         // away for 300 ms at least: two of each client's messages came due meanwhile
-        assert!(tally.not_started >= 40, "{carrier:?} {tally:?}");
+        assert!(tally.not_started >= 16, "{carrier:?} {tally:?}");
         assert_eq!(tally.unfinished, 0, "{carrier:?} {tally:?}");
-        assert!(tally.ok > 20 * 5, "{carrier:?} {tally:?}");
-        let (_, back) = recording.latency.iter().find(|(name, _)| *name == Latency::Reconnect).unwrap();
+        assert!(tally.ok > 8 * 5, "{carrier:?} {tally:?}");
+        let (_, back) = recording
+            .latency
+            .iter()
+            .find(|(name, _)| *name == Latency::Reconnect)
+            .unwrap();
         assert!(back.min >= 300_000, "{carrier:?}: {} us", back.min);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn two_storms_drop_every_client_twice() {
     let (port, known) = websocket_server().await;
-    let load = share(port, websocket(None, false), 10, 2_500, None, None);
-    let recording = run(returning(load, back_off(100, None), &[400, 1_400])).await;
+    let load = share(port, websocket(None, false), 10, 3_500, None, None);
+    let recording = run(returning(load, back_off(100, None), &[1_000, 2_000])).await;
     let counted = connections(&recording);
     assert_eq!((counted.stormed, counted.reconnected, counted.opened), (20, 20, 30));
     assert_eq!(known.lock().unwrap().len(), 10);
@@ -212,12 +242,23 @@ async fn two_storms_drop_every_client_twice() {
 #[tokio::test]
 async fn a_client_keeps_its_cookies_and_its_source_address() {
     let (port, known) = websocket_server().await;
-    let mut load = share(port, websocket(Some("m"), true), 12, 1_500, Some(Cadence::Every(100 * MS)), None);
+    let mut load = share(
+        port,
+        websocket(Some("m"), true),
+        12,
+        2_500,
+        Some(Cadence::Every(100 * MS)),
+        None,
+    );
     load.sources = (2..=6).map(|last| IpAddr::from([127, 0, 0, last])).collect();
-    let recording = run(returning(load, back_off(100, None), &[500])).await;
+    let recording = run(returning(load, back_off(100, None), &[1_000])).await;
     assert_eq!(connections(&recording).reconnected, 12);
     let known = known.lock().unwrap();
-    assert_eq!(known.len(), 12, "each came back with the cookie it was given: {known:?}");
+    assert_eq!(
+        known.len(),
+        12,
+        "each came back with the cookie it was given: {known:?}"
+    );
     for (cookie, sources) in known.iter() {
         assert!(sources.len() == 2 && sources[0] == sources[1], "{cookie}: {sources:?}");
     }
@@ -227,27 +268,39 @@ async fn a_client_keeps_its_cookies_and_its_source_address() {
 
 #[tokio::test]
 async fn clients_that_their_server_loses_come_back() {
-    const CUT: &[(u64, Gate)] = &[(500, Gate::Open(2))];
-    for carrier in CARRIERS {
+    each_carrier(async |carrier| {
         let (server, clients) = socketio_server().await;
         let (port, hand) = gate(server, Gate::Open(1)).await;
-        turn(hand, CUT);
-        let load = share(port, socketio(carrier, ECHO, true), 10, 2_500, Some(Cadence::Every(100 * MS)), None);
+        let seen = Arc::clone(&clients);
+        turn(hand, Gate::Open(2), move || seen.load(Ordering::Relaxed) == 8);
+        let load = share(
+            port,
+            socketio(carrier, ECHO, true),
+            8,
+            5_000,
+            Some(Cadence::Every(100 * MS)),
+            None,
+        );
         let recording = run(returning(load, back_off(100, None), &[])).await;
         let counted = connections(&recording);
         let told = faults(&recording);
         assert_eq!(
             (counted.dropped, counted.reconnected, counted.stormed, counted.away),
-            (10, 10, 0, 0),
+            (8, 8, 0, 0),
             "{carrier:?} {told:?}"
         );
-        assert_eq!(told.iter().map(|(_, _, count)| count).sum::<u64>(), 10, "{carrier:?} {told:?}");
-        assert_eq!(clients.load(Ordering::Relaxed), 20, "{carrier:?}");
-    }
+        assert_eq!(
+            told.iter().map(|(_, _, count)| count).sum::<u64>(),
+            8,
+            "{carrier:?} {told:?}"
+        );
+        assert_eq!(clients.load(Ordering::Relaxed), 16, "{carrier:?}");
+    })
+    .await;
     let (server, known) = websocket_server().await;
     let (port, hand) = gate(server, Gate::Open(1)).await;
-    turn(hand, CUT);
-    let load = share(port, websocket(None, false), 10, 1_500, None, None);
+    turn(hand, Gate::Open(2), all_in(&known, 10));
+    let load = share(port, websocket(None, false), 10, 3_000, None, None);
     let counted = connections(&run(returning(load, back_off(100, None), &[])).await);
     assert_eq!((counted.dropped, counted.reconnected), (10, 10));
     assert_eq!(known.lock().unwrap().len(), 10);
@@ -255,9 +308,9 @@ async fn clients_that_their_server_loses_come_back() {
 
 #[tokio::test]
 async fn after_so_many_attempts_a_client_is_lost_for_good() {
-    let (server, _) = websocket_server().await;
+    let (server, known) = websocket_server().await;
     let (port, hand) = gate(server, Gate::Open(1)).await;
-    turn(hand, &[(300, Gate::Shut)]);
+    turn(hand, Gate::Shut, all_in(&known, 5));
     let load = share(port, websocket(None, false), 5, 15_000, None, None);
     // it ends by itself as soon as nobody is left: `run` waits 20 s at most
     let counted = connections(&run(returning(load, back_off(20, Some(3)), &[])).await);
@@ -272,8 +325,15 @@ async fn after_so_many_attempts_a_client_is_lost_for_good() {
 async fn a_client_that_never_stood_tries_again_too() {
     let (server, known) = websocket_server().await;
     let (port, hand) = gate(server, Gate::Shut).await;
-    turn(hand, &[(400, Gate::Open(1))]);
-    let load = share(port, websocket(Some("m"), true), 5, 2_500, Some(Cadence::Every(100 * MS)), None);
+    turn(hand, Gate::Open(1), || true);
+    let load = share(
+        port,
+        websocket(Some("m"), true),
+        5,
+        3_000,
+        Some(Cadence::Every(100 * MS)),
+        None,
+    );
     let recording = run(returning(load, back_off(50, None), &[])).await;
     let counted = connections(&recording);
     assert_eq!((counted.opened, counted.dropped, counted.reconnected), (5, 0, 0));
@@ -284,9 +344,16 @@ async fn a_client_that_never_stood_tries_again_too() {
 
 #[tokio::test]
 async fn a_client_that_is_turned_away_stays_away() {
-    for carrier in CARRIERS {
+    each_carrier(async |carrier| {
         let (port, clients) = socketio_server().await;
-        let load = share(port, socketio(carrier, r#"["kick"]"#, false), 3, 1_000, Some(Cadence::Once), None);
+        let load = share(
+            port,
+            socketio(carrier, r#"["kick"]"#, false),
+            3,
+            2_500,
+            Some(Cadence::Once),
+            None,
+        );
         let counted = connections(&run(returning(load, back_off(50, None), &[])).await);
         assert_eq!(
             (counted.dropped, counted.gave_up, counted.attempted),
@@ -296,32 +363,44 @@ async fn a_client_that_is_turned_away_stays_away() {
         assert_eq!(clients.load(Ordering::Relaxed), 3, "{carrier:?}");
 
         let mut load = share(port, socketio(carrier, ECHO, true), 2, 1_000, None, None);
-        let Engine::Socketio(engine) = &mut load.engine else { panic!("socketio") };
+        let Engine::Socketio(engine) = &mut load.engine else {
+            panic!("socketio")
+        };
         engine.namespace = "/nope".into();
         let counted = connections(&run(returning(load, back_off(50, None), &[])).await);
-        assert_eq!((counted.attempted, counted.failed, counted.gave_up), (2, 2, 0), "{carrier:?}: refused");
-    }
+        assert_eq!(
+            (counted.attempted, counted.failed, counted.gave_up),
+            (2, 2, 0),
+            "{carrier:?}: refused"
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn who_is_away_at_the_end_is_counted_and_waited_for_by_nobody() {
     let (port, known) = websocket_server().await;
-    let load = share(port, websocket(None, false), 5, 800, None, None);
-    let counted = connections(&run(returning(load, back_off(60_000, None), &[400])).await);
+    let load = share(port, websocket(None, false), 5, 1_500, None, None);
+    let counted = connections(&run(returning(load, back_off(60_000, None), &[1_000])).await);
     assert_eq!((counted.stormed, counted.away, counted.attempted), (5, 5, 5));
     assert_eq!(known.lock().unwrap().len(), 5);
 
     // nor by the closing instant of a ramp down
-    let mut load = share(port, websocket(None, false), 1, 1_500, None, None);
+    let mut load = share(port, websocket(None, false), 1, 3_000, None, None);
     let stage = |from, to| Stage {
-        duration: 500 * MS,
+        duration: 1_000 * MS,
         from,
         to,
     };
-    let Load::Held(held) = &mut load.load else { panic!("held") };
+    let Load::Held(held) = &mut load.load else {
+        panic!("held")
+    };
     held.clients = Level::Stages(vec![stage(4, 4), stage(4, 0), stage(0, 0)]);
-    let counted = connections(&run(returning(load, back_off(60_000, None), &[200])).await);
-    assert_eq!((counted.stormed, counted.away, counted.attempted, counted.open), (4, 4, 4, 0));
+    let counted = connections(&run(returning(load, back_off(60_000, None), &[900])).await);
+    assert_eq!(
+        (counted.stormed, counted.away, counted.attempted, counted.open),
+        (4, 4, 4, 0)
+    );
 }
 
 #[tokio::test]
@@ -334,15 +413,25 @@ async fn messages_of_a_total_and_of_a_count_are_all_accounted_for() {
         }],
     });
     let (port, _) = websocket_server().await;
-    let load = share(port, websocket(Some("m"), true), 8, 2_500, Some(total), None);
-    let recording = run(returning(load, back_off(200, None), &[700])).await;
+    let load = share(port, websocket(Some("m"), true), 8, 4_000, Some(total), None);
+    let recording = run(returning(load, back_off(200, None), &[1_000])).await;
     let tally = &recording.counts.tally;
     assert_eq!(connections(&recording).reconnected, 8);
     assert_eq!(tally.requests + tally.not_started, 200, "{tally:?}");
-    assert_eq!(tally.not_started, 0, "what was due meanwhile was sent when they were back: {tally:?}");
+    assert_eq!(
+        tally.not_started, 0,
+        "what was due meanwhile was sent when they were back: {tally:?}"
+    );
 
-    let load = share(port, websocket(Some("m"), true), 8, 10_000, Some(Cadence::Every(50 * MS)), Some(160));
-    let recording = run(returning(load, back_off(200, None), &[500])).await;
+    let load = share(
+        port,
+        websocket(Some("m"), true),
+        8,
+        10_000,
+        Some(Cadence::Every(50 * MS)),
+        Some(160),
+    );
+    let recording = run(returning(load, back_off(200, None), &[600])).await;
     let tally = &recording.counts.tally;
     assert_eq!(tally.requests + tally.not_started, 160, "{tally:?}");
     assert!(tally.ok + tally.failed >= 150, "{tally:?}");

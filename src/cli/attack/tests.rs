@@ -77,16 +77,25 @@ fn refusals_say_the_right_line() {
         ("ws://h/ --hold 10s -z 20s", "--hold and -z"),
         ("http://h/ --reconnect", "--reconnect is for clients that are held"),
         ("http://h/ --storm 5s", "--storm is for clients that are held"),
-        ("ws://h/ --reconnect-delay 2s", "--reconnect-delay: clients don't come back; add --reconnect"),
+        (
+            "ws://h/ --reconnect-delay 2s",
+            "--reconnect-delay: clients don't come back; add --reconnect",
+        ),
         ("ws://h/ --reconnect-attempts 3", "add --reconnect"),
         ("ws://h/ --reconnect --reconnect-attempts 0", "must be at least 1"),
-        ("ws://h/ --reconnect --reconnect-jitter 1.5", "--reconnect-jitter 1.5: a share of the delay, from 0 to 1"),
+        (
+            "ws://h/ --reconnect --reconnect-jitter 1.5",
+            "--reconnect-jitter 1.5: a share of the delay, from 0 to 1",
+        ),
         ("ws://h/ --reconnect --reconnect-delay 0s", "must be longer than zero"),
         (
             "ws://h/ --reconnect --reconnect-delay 10s",
             "--reconnect-delay 10s is longer than --reconnect-delay-max 5s: raise the latter",
         ),
-        ("ws://h/ -z 20s --storm 20s", "--storm 20s: the load ends after 20s; storm earlier or hold longer"),
+        (
+            "ws://h/ -z 20s --storm 20s",
+            "--storm 20s: the load ends after 20s; storm earlier or hold longer",
+        ),
         ("ws://h/ --storm 5", "--storm 5: 5s? "),
         ("ws://h/ --storm 0s", "must be longer than zero"),
         ("ws://h/ --storm 5s --max-rate 50", "--storm and --max-rate 50/s"),
@@ -407,7 +416,12 @@ fn lost_clients_come_back() {
         assert!(defaults.iter().any(|used| used == default), "{default}: {defaults:?}");
     }
     let noted = attack("ws://h/ --reconnect --max-rate 50").unwrap().notes;
-    assert!(noted.iter().any(|(kind, text)| kind == "max_rate" && text.contains("lost clients")), "{noted:?}");
+    assert!(
+        noted
+            .iter()
+            .any(|(kind, text)| kind == "max_rate" && text.contains("lost clients")),
+        "{noted:?}"
+    );
 }
 
 #[test]

@@ -145,5 +145,9 @@ fn the_way_back() {
         ]
     );
     // the ports of the first storm are free again at the second one
-    assert!(lines[5].starts_with("needs    200 ports a source; 100 files a host"), "{}", lines[5]);
+    assert!(
+        lines[5].starts_with("needs    200 ports a source; 100 files a host"),
+        "{}",
+        lines[5]
+    );
 }
