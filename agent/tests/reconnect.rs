@@ -59,23 +59,35 @@ fn turn(hand: watch::Sender<Gate>, gate: Gate, so: impl Fn() -> bool + Send + 's
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // what the server knows the client has yet to hear
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(1000)).await;
         hand.send(gate).unwrap();
         // the gate stays as it is for as long as anyone connects
         hand.closed().await;
     });
 }
 
-async fn socketio_server() -> (u16, Arc<AtomicU64>) {
-    let clients = Arc::new(AtomicU64::new(0));
+#[derive(Default)]
+struct Seen {
+    /// Let in.
+    clients: AtomicU64,
+    /// Those of them that have emitted ten times: whatever comes with coming in is over.
+    settled: AtomicU64,
+}
+
+async fn socketio_server() -> (u16, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
     let (layer, io) = SocketIo::builder()
         .ping_interval(Duration::from_millis(300))
         .ping_timeout(Duration::from_millis(1000))
         .build_layer();
-    let count = Arc::clone(&clients);
+    let counts = Arc::clone(&seen);
     io.ns("/", async move |socket: SocketRef| {
-        count.fetch_add(1, Ordering::Relaxed);
+        counts.clients.fetch_add(1, Ordering::Relaxed);
+        let (emits, counts) = (Arc::new(AtomicU64::new(0)), Arc::clone(&counts));
         socket.on("echo", async move |Data::<serde_json::Value>(data), ack: AckSender| {
+            if emits.fetch_add(1, Ordering::Relaxed) == 9 {
+                counts.settled.fetch_add(1, Ordering::Relaxed);
+            }
             ack.send(&data).ok();
         });
         socket.on("kick", async move |socket: SocketRef| {
@@ -86,7 +98,7 @@ async fn socketio_server() -> (u16, Arc<AtomicU64>) {
     let port = listener.local_addr().unwrap().port();
     let service = axum::Router::new().layer(layer);
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-    (port, clients)
+    (port, seen)
 }
 
 /// Knows each client by a cookie that it gives it: cookie to the source addresses it came from, in order.
@@ -195,7 +207,7 @@ fn connections(recording: &Recording) -> Connections {
 #[tokio::test]
 async fn a_storm_drops_all_clients_and_all_come_back() {
     each_carrier(async |carrier| {
-        let (port, clients) = socketio_server().await;
+        let (port, seen) = socketio_server().await;
         let load = share(
             port,
             socketio(carrier, ECHO, true),
@@ -213,7 +225,7 @@ async fn a_storm_drops_all_clients_and_all_come_back() {
             "{carrier:?} {told:?}"
         );
         assert_eq!(told, [], "{carrier:?}: a storm is no failure of the target");
-        assert_eq!(clients.load(Ordering::Relaxed), 16, "{carrier:?}");
+        assert_eq!(seen.clients.load(Ordering::Relaxed), 16, "{carrier:?}");
         let tally = &recording.counts.tally;
         // away for 300 ms at least: two of each client's messages came due meanwhile
         assert!(tally.not_started >= 16, "{carrier:?} {tally:?}");
@@ -269,15 +281,15 @@ async fn a_client_keeps_its_cookies_and_its_source_address() {
 #[tokio::test]
 async fn clients_that_their_server_loses_come_back() {
     each_carrier(async |carrier| {
-        let (server, clients) = socketio_server().await;
+        let (server, seen) = socketio_server().await;
         let (port, hand) = gate(server, Gate::Open(1)).await;
-        let seen = Arc::clone(&clients);
-        turn(hand, Gate::Open(2), move || seen.load(Ordering::Relaxed) == 8);
+        let counts = Arc::clone(&seen);
+        turn(hand, Gate::Open(2), move || counts.settled.load(Ordering::Relaxed) == 8);
         let load = share(
             port,
             socketio(carrier, ECHO, true),
             8,
-            5_000,
+            6_000,
             Some(Cadence::Every(100 * MS)),
             None,
         );
@@ -294,13 +306,13 @@ async fn clients_that_their_server_loses_come_back() {
             8,
             "{carrier:?} {told:?}"
         );
-        assert_eq!(clients.load(Ordering::Relaxed), 16, "{carrier:?}");
+        assert_eq!(seen.clients.load(Ordering::Relaxed), 16, "{carrier:?}");
     })
     .await;
     let (server, known) = websocket_server().await;
     let (port, hand) = gate(server, Gate::Open(1)).await;
     turn(hand, Gate::Open(2), all_in(&known, 10));
-    let load = share(port, websocket(None, false), 10, 3_000, None, None);
+    let load = share(port, websocket(None, false), 10, 4_000, None, None);
     let counted = connections(&run(returning(load, back_off(100, None), &[])).await);
     assert_eq!((counted.dropped, counted.reconnected), (10, 10));
     assert_eq!(known.lock().unwrap().len(), 10);
@@ -345,7 +357,7 @@ async fn a_client_that_never_stood_tries_again_too() {
 #[tokio::test]
 async fn a_client_that_is_turned_away_stays_away() {
     each_carrier(async |carrier| {
-        let (port, clients) = socketio_server().await;
+        let (port, seen) = socketio_server().await;
         let load = share(
             port,
             socketio(carrier, r#"["kick"]"#, false),
@@ -360,7 +372,7 @@ async fn a_client_that_is_turned_away_stays_away() {
             (3, 3, 3),
             "{carrier:?}: put out by the server"
         );
-        assert_eq!(clients.load(Ordering::Relaxed), 3, "{carrier:?}");
+        assert_eq!(seen.clients.load(Ordering::Relaxed), 3, "{carrier:?}");
 
         let mut load = share(port, socketio(carrier, ECHO, true), 2, 1_000, None, None);
         let Engine::Socketio(engine) = &mut load.engine else {
