@@ -77,8 +77,8 @@ struct Seen {
 async fn socketio_server() -> (u16, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let (layer, io) = SocketIo::builder()
-        .ping_interval(Duration::from_millis(300))
-        .ping_timeout(Duration::from_millis(1000))
+        .ping_interval(Duration::from_secs(2))
+        .ping_timeout(Duration::from_secs(10))
         .build_layer();
     let counts = Arc::clone(&seen);
     io.ns("/", async move |socket: SocketRef| {
@@ -172,6 +172,8 @@ fn returning(mut share: Share, back_off: BackOff, storms_ms: &[u64]) -> Share {
         panic!("held")
     };
     held.reconnect = Some(back_off);
+    // a busy machine is no failure of what is tested here
+    (share.limits.ack, share.limits.hit) = (10_000 * MS, 10_000 * MS);
     held.storms = storms_ms.iter().map(|ms| ms * MS).collect();
     share
 }
