@@ -148,3 +148,5 @@ pub fn refused(status: u16, body: &[u8]) -> Fault {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transcripts;
