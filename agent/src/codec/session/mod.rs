@@ -34,6 +34,8 @@ pub enum Input<'a> {
     Polled(&'a [u8]),
     /// The POST was answered with 200.
     Posted,
+    /// The GET or the POST was answered otherwise, or not at all.
+    PollLost(Fault),
     /// The WebSocket stands.
     SocketOpen,
     /// The WebSocket could not be opened, or it broke.

@@ -58,7 +58,12 @@ fn a_changed_transcript_is_noticed() {
             "= client heard [\"bare\"]",
             "= client heard [\"bear\"]",
         ),
-        ("v2", "heartbeat-websocket", "> WS text 2\n", "> WS text 2\n> WS text 2\n"),
+        (
+            "v2",
+            "heartbeat-websocket",
+            "> WS text 2\n",
+            "> WS text 2\n> WS text 2\n",
+        ),
         ("v4", "heartbeat-polling", " text 3\n", " text 6\n"),
         ("v4", "connect-error-websocket", "not authorized", "authorized"),
         ("eio4", "text-websocket", "> WS text 4hello", "> WS text 4hallo"),

@@ -28,6 +28,8 @@ pub struct Replay<'a> {
     opened: bool,
     upgraded: bool,
     left: bool,
+    /// The machine says goodbye though nobody told it to.
+    parting: bool,
     fault: Option<Fault>,
     over: bool,
     /// What the machine sent by POST and over the WebSocket, and what the real client did.
@@ -65,6 +67,7 @@ impl<'a> Replay<'a> {
             opened: false,
             upgraded: false,
             left: false,
+            parting: false,
             fault: None,
             over: false,
             ours: Default::default(),
@@ -116,12 +119,14 @@ impl<'a> Replay<'a> {
                     return Err("the machine does not poll".into());
                 }
             }
-            Line::Polled(status, body) | Line::Posted(status, body) if *status != 200 => {
-                self.lost(refused(*status, body));
+            Line::Polled(status, body) => self.input(Input::PollLost(refused(*status, body)))?,
+            Line::Posted(status, body) if *status != 200 => {
+                if self.posting {
+                    self.input(Input::PollLost(refused(*status, body)))?;
+                }
             }
-            Line::Polled(..) => {}
             Line::Posted(..) => self.answered += self.unanswered.pop_front().ok_or("no POST was recorded")?,
-            Line::Cut => self.lost(Fault::new(FaultKind::ClosedByServer, "cut")),
+            Line::Cut => self.input(Input::PollLost(Fault::new(FaultKind::ClosedByServer, "cut")))?,
             Line::SocketOpen if self.opening => {
                 self.socket = true;
                 self.input(Input::SocketOpen)?;
@@ -213,9 +218,8 @@ impl<'a> Replay<'a> {
     }
 
     fn closed_by_server(&self) -> bool {
-        self.fault
-            .as_ref()
-            .is_some_and(|fault| fault.kind == FaultKind::ClosedByServer)
+        let fault = self.fault.as_ref().map(|fault| fault.kind);
+        self.parting || fault == Some(FaultKind::ClosedByServer)
     }
 
     fn connects(&mut self, space: &str) -> Outcome {
@@ -316,6 +320,7 @@ impl<'a> Replay<'a> {
                 Action::Post(payload) => {
                     self.posting = true;
                     for frame in packets(payload.as_bytes(), self.script.version) {
+                        self.parting |= !self.left && frame == Frame::Text("1".into());
                         let shown = self.form.shown(&frame, true);
                         self.ours.0.push(shown);
                     }
@@ -329,7 +334,10 @@ impl<'a> Replay<'a> {
                     let shown = self.form.shown(&frame, true);
                     self.ours.1.push(shown);
                 }
-                Action::CloseSocket => self.opening = false,
+                Action::CloseSocket => {
+                    self.opening = false;
+                    self.parting |= !self.left;
+                }
                 Action::Opened => self.opened = true,
                 Action::Upgraded => self.upgraded = true,
                 Action::Stays(fault) => return Err(format!("it stays on polling: {fault}")),
@@ -369,8 +377,8 @@ impl<'a> Replay<'a> {
             self.input(Input::Posted)?;
         }
         self.lose_socket()?;
-        if self.left && !self.over {
-            return Err(format!("it was told to leave and did not: {}", self.state()));
+        if (self.left || self.parting) && !self.over {
+            return Err(format!("it began to leave and did not: {}", self.state()));
         }
         if !self.heard.is_empty() || !self.acked.is_empty() {
             return Err(format!("the real client did not hear that: {}", self.state()));
