@@ -78,11 +78,13 @@ pub fn from_bench(line: &str) -> Result<String, String> {
         say(&format!("\n[{engine}]"));
         say(&format!("transport = \"{transport}\""));
     }
-    if messages > 0 && bench.get("-g").is_some() {
+    if bench.get("-g").is_some() {
         say("\n[[flow]]");
         say("steps = [");
         say("  { connect = true },");
-        say(&format!("  {{ script = {{ times = {messages} }} }},"));
+        if messages > 0 {
+            say(&format!("  {{ script = {{ times = {messages} }} }},"));
+        }
         say("]");
     }
     Ok(out)
@@ -128,15 +130,11 @@ fn unsaid(bench: &Bench, messages: u64) -> Vec<String> {
         (None, n) => notes.push(format!(
             "-m {n} without -g: websocket-bench's built-in generator sends nothing, so nothing is said here: emit in [socketio]"
         )),
-        (Some(_), 0) => notes.push("-g without -m: no message is sent; on_connect is called where a [[flow]] connects".into()),
         (Some(_), _) => notes.push(
             "-g: the hooks are called on_connect, on_message and next_message here (docs/scripts.md): \
              sendMessage(client, done) becomes next_message"
                 .into(),
         ),
-    }
-    if bench.get("-g").is_some() && messages == 0 {
-        notes.push("a script wants a flow: add [[flow]] with { connect = true }".into());
     }
     notes
 }

@@ -238,6 +238,11 @@ impl Book {
         slots
     }
 
+    /// The file as messages begin with it.
+    pub fn file(&self) -> String {
+        format!("{}:", self.reading.file)
+    }
+
     /// The file and line of a key of a flag, as messages name them.
     pub fn place_of(&self, field: &Field) -> String {
         format!("{}:{}", self.reading.file, field.line)

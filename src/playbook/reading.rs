@@ -71,10 +71,18 @@ impl Reading {
 
     /// The same; what is wrong is returned.
     pub fn try_settle(&self, text: &str) -> Result<String, String> {
+        self.settle_nested(text, 0)
+    }
+
+    fn settle_nested(&self, text: &str, depth: usize) -> Result<String, String> {
         let mut out = String::new();
         for part in parts(text)? {
             match part {
                 Part::Plain(plain) => out.push_str(plain),
+                Part::Braces(inside) if self.vars.nested(inside, depth)?.is_some() => {
+                    let text = self.vars.nested(inside, depth)?.unwrap_or_default();
+                    out.push_str(&self.settle_nested(text, depth + 1)?);
+                }
                 Part::Braces(inside) => match expression::parse(inside, &|name| self.constant(name))? {
                     Expression::Number(number) => out.push_str(&number.to_string()),
                     Expression::Text(text) => out.push_str(&text),

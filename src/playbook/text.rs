@@ -84,6 +84,10 @@ impl Scope<'_> {
     }
 
     fn pieces(&self, text: &str, place: Place) -> Result<Vec<Piece>, String> {
+        self.nested_pieces(text, place, 0)
+    }
+
+    fn nested_pieces(&self, text: &str, place: Place, depth: usize) -> Result<Vec<Piece>, String> {
         let mut pieces = Vec::new();
         for part in parts(text)? {
             let plain = |text: &str| match place {
@@ -92,6 +96,12 @@ impl Scope<'_> {
             };
             match part {
                 Part::Plain(text) => push(&mut pieces, &plain(text)),
+                Part::Braces(inside) if self.reading.vars.nested(inside, depth)?.is_some() => {
+                    let text = self.reading.vars.nested(inside, depth)?.unwrap_or_default();
+                    for piece in self.nested_pieces(text, place, depth + 1)? {
+                        join(&mut pieces, piece);
+                    }
+                }
                 Part::Braces(inside) => match self.parse(inside)? {
                     Expression::Number(number) => push(&mut pieces, &number.to_string()),
                     Expression::Text(text) => push(&mut pieces, &plain(&text)),
@@ -195,7 +205,14 @@ impl Scope<'_> {
 
     /// A JSON string, or what stands alone in its braces.
     fn string(&self, text: &str, out: &mut Vec<Piece>) -> Result<(), String> {
+        self.nested_string(text, out, 0)
+    }
+
+    fn nested_string(&self, text: &str, out: &mut Vec<Piece>, depth: usize) -> Result<(), String> {
         if let [Part::Braces(inside)] = parts(text)?.as_slice() {
+            if let Some(nested) = self.reading.vars.nested(inside, depth)? {
+                return self.nested_string(nested, out, depth + 1);
+            }
             let alone = self.reading.vars.get(inside.trim());
             match (alone, self.parse(inside)?) {
                 (Some(constant), _) => push(out, &constant.json),

@@ -11,6 +11,9 @@ pub const BUILT_IN: [&str; 12] = [
     "conn", "conns", "host", "hosts", "source", "time", "elapsed", "random", "round", "run", "backend", "stamp",
 ];
 
+/// Values of `[vars]` within each other.
+const DEEPEST: usize = 8;
+
 /// A value that is known beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constant {
@@ -89,6 +92,15 @@ impl Vars {
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&Constant> {
         self.named.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The text of a name that has braces in it itself, and so is read where it is used. `depth`: how deep that is already.
+    pub fn nested(&self, inside: &str, depth: usize) -> Result<Option<&str>, String> {
+        let name = inside.trim();
+        match self.get(name).filter(|constant| constant.text.contains("{{")) {
+            Some(_) if depth >= DEEPEST => Err(format!("[vars] {name}: its value comes back to itself")),
+            found => Ok(found.map(|constant| constant.text.as_str())),
+        }
     }
 
     /// All names.
