@@ -66,7 +66,9 @@ fn list() -> String {
     let widest = ALL.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let about = |text: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix("about = \""));
-        line.and_then(|line| line.strip_suffix('"')).unwrap_or_default().to_string()
+        line.and_then(|line| line.strip_suffix('"'))
+            .unwrap_or_default()
+            .to_string()
     };
     let mut lines: Vec<String> = ALL
         .iter()
@@ -90,7 +92,10 @@ fn check(named: &str, sets: &[String]) -> Result<String, Usage> {
         weights: vec![1; usize::try_from(hosts).unwrap_or(1)],
         ..Crew::default()
     };
-    Ok(format!("{named}: right\n{}", preview(&command.plan, &crew, &command.notes)))
+    Ok(format!(
+        "{named}: right\n{}",
+        preview(&command.plan, &crew, &command.notes)
+    ))
 }
 
 fn checked(named: &str, sets: &[String], urls: Vec<String>) -> Result<AttackCommand, Usage> {
@@ -120,9 +125,15 @@ mod tests {
         let listed = list();
         for (name, _) in ALL {
             let line = listed.lines().find(|line| line.split_whitespace().next() == Some(name));
-            assert!(line.is_some_and(|line| line.split_whitespace().count() > 3), "{name}: {listed}");
+            assert!(
+                line.is_some_and(|line| line.split_whitespace().count() > 3),
+                "{name}: {listed}"
+            );
             let checked = check(name, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert!(checked.starts_with(&format!("{name}: right\nplaybook {name}\n")), "{checked}");
+            assert!(
+                checked.starts_with(&format!("{name}: right\nplaybook {name}\n")),
+                "{checked}"
+            );
             let shown = text(&PlaybookCommand::Show {
                 playbook: name.into(),
                 set: Vec::new(),
@@ -135,7 +146,12 @@ mod tests {
     fn what_websocket_bench_does_is_a_right_playbook() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("gen.js"), "").unwrap();
-        for line in ["-a 1000 -c 200 -k http://h:3000", "-t engine.io h:1", "-m 3 -g gen.js -a 5 h", "-g gen.js h"] {
+        for line in [
+            "-a 1000 -c 200 -k http://h:3000",
+            "-t engine.io h:1",
+            "-m 3 -g gen.js -a 5 h",
+            "-g gen.js h",
+        ] {
             let file = folder.path().join("made.toml");
             std::fs::write(&file, from_bench(line).unwrap()).unwrap();
             let file = file.display().to_string();
@@ -148,6 +164,11 @@ mod tests {
         let error = check("socketio-100", &[]).unwrap_err().0;
         assert!(error.contains("did you mean socketio-1000?"), "{error}");
         assert!(check("xyzzy", &[]).unwrap_err().0.contains("swarm playbook list"));
-        assert!(check("no/such.toml", &[]).unwrap_err().0.contains("cannot read no/such.toml"));
+        assert!(
+            check("no/such.toml", &[])
+                .unwrap_err()
+                .0
+                .contains("cannot read no/such.toml")
+        );
     }
 }

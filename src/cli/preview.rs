@@ -36,7 +36,10 @@ pub fn preview(plan: &Plan, crew: &Crew, notes: &[(String, String)]) -> String {
     lines.extend(labelled("target", targets(plan)));
     lines.extend(labelled("from", vec![crew.from.clone()]));
     lines.extend(labelled("load", load(&plan.load)));
-    lines.extend(labelled("flows", plan.program.iter().flat_map(|program| flows(program)).collect()));
+    lines.extend(labelled(
+        "flows",
+        plan.program.iter().flat_map(|program| flows(program)).collect(),
+    ));
     lines.extend(labelled("split", shares(&plan.load, &portions)));
     lines.extend(labelled("needs", vec![needs(plan, crew, &portions)]));
     lines.extend(labelled("ends", vec![ends(plan, crew)]));

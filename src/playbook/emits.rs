@@ -97,7 +97,10 @@ fn named<'a>(reading: &Reading, items: &'a [Node], line: usize) -> Option<(&'a s
             args,
         )) => Some((event, args)),
         _ => {
-            reading.wrong(line, "emit: a list begins with the event's name: ['say', { text = 'hello' }]");
+            reading.wrong(
+                line,
+                "emit: a list begins with the event's name: ['say', { text = 'hello' }]",
+            );
             None
         }
     }

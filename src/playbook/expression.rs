@@ -299,7 +299,12 @@ mod tests {
     fn texts_are_cut_at_braces() {
         assert_eq!(
             parts("a{{x}}b{{'}}'}}").unwrap(),
-            [Part::Plain("a"), Part::Braces("x"), Part::Plain("b"), Part::Braces("'}}'")]
+            [
+                Part::Plain("a"),
+                Part::Braces("x"),
+                Part::Plain("b"),
+                Part::Braces("'}}'")
+            ]
         );
         assert_eq!(parts("{x}").unwrap(), [Part::Plain("{x}")]);
         assert!(parts("a {{x").unwrap_err().contains("not closed"));

@@ -77,8 +77,15 @@ pub fn fields(reading: &Reading, top: &Section<'_>, folder: &Path) -> Vec<Field>
 
 /// A table of one engine names the engine; a table of another one is wrong.
 fn engine(top: &Section<'_>, all: &mut Vec<Field>) {
-    let named = all.iter().find(|field| field.flag == "engine").map(|field| field.values[0].clone());
-    let there: Vec<&str> = ENGINES.iter().map(|(name, _)| *name).filter(|name| top.get(name).is_some()).collect();
+    let named = all
+        .iter()
+        .find(|field| field.flag == "engine")
+        .map(|field| field.values[0].clone());
+    let there: Vec<&str> = ENGINES
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| top.get(name).is_some())
+        .collect();
     match (named, there.as_slice()) {
         (_, []) => {}
         (None, [one]) => all.push(Field {
@@ -87,7 +94,10 @@ fn engine(top: &Section<'_>, all: &mut Vec<Field>) {
             values: vec![(*one).to_string()],
             line: top.get(one).map_or(1, |entry| entry.line),
         }),
-        (None, [_, second, ..]) => top.wrong(second, "tables of two engines: a playbook has one"),
+        (None, several) => {
+            let last = several.iter().max_by_key(|name| top.get(name).map(|entry| entry.line));
+            top.wrong(last.unwrap_or(&several[0]), "tables of two engines: a playbook has one");
+        }
         (Some(named), several) => {
             for other in several.iter().filter(|name| **name != named) {
                 top.wrong(other, &format!("this table is for another engine than {named}"));
@@ -168,10 +178,7 @@ fn emits(reading: &Reading, entry: &Entry) -> Option<Vec<String>> {
 
 /// The stamp of broadcasts is filled in by whoever emits; all else must be known.
 fn with_stamp(reading: &Reading, text: &str, line: usize) -> Option<String> {
-    let cut: Vec<Option<String>> = text
-        .split("{{stamp}}")
-        .map(|part| reading.settle(part, line))
-        .collect();
+    let cut: Vec<Option<String>> = text.split("{{stamp}}").map(|part| reading.settle(part, line)).collect();
     let cut: Option<Vec<String>> = cut.into_iter().collect();
     cut.map(|parts| parts.join("{{stamp}}"))
 }

@@ -26,7 +26,10 @@ struct Bench {
 
 impl Bench {
     fn get(&self, short: &str) -> Option<&str> {
-        self.said.iter().rfind(|(known, _)| *known == short).map(|(_, value)| value.as_str())
+        self.said
+            .iter()
+            .rfind(|(known, _)| *known == short)
+            .map(|(_, value)| value.as_str())
     }
 
     fn number(&self, short: &str, default: u64) -> Result<u64, String> {
@@ -42,7 +45,10 @@ impl Bench {
 /// The same as a playbook. What a playbook cannot say, and what stands on swarm's command line instead, is named in it.
 pub fn from_bench(line: &str) -> Result<String, String> {
     let bench = read(&words(line)?)?;
-    let server = bench.server.clone().ok_or("which server? websocket-bench's line ends with its URL")?;
+    let server = bench
+        .server
+        .clone()
+        .ok_or("which server? websocket-bench's line ends with its URL")?;
     let (engine, transport) = engine(&bench)?;
     let server = match (server.contains("://"), engine) {
         (true, _) => server,
@@ -61,7 +67,10 @@ pub fn from_bench(line: &str) -> Result<String, String> {
         out.push_str(line);
         out.push('\n');
     };
-    say(&format!("about = {}", quoted(&format!("websocket-bench {}", line.trim()))));
+    say(&format!(
+        "about = {}",
+        quoted(&format!("websocket-bench {}", line.trim()))
+    ));
     say(&format!("target = {}", quoted(&server)));
     say(&format!("engine = \"{engine}\""));
     if let Some(generator) = bench.get("-g") {
@@ -105,7 +114,9 @@ fn engine(bench: &Bench) -> Result<(&'static str, &'static str), String> {
         (other @ ("faye" | "wamp"), _) => Err(format!(
             "-t {other}: swarm does not speak it; its frames can be sent by a flow over engine websocket"
         )),
-        (other, _) => Err(format!("-t {other}: websocket-bench has socket.io, engine.io, faye, primus, wamp")),
+        (other, _) => Err(format!(
+            "-t {other}: websocket-bench has socket.io, engine.io, faye, primus, wamp"
+        )),
     }
 }
 
@@ -113,14 +124,21 @@ fn engine(bench: &Bench) -> Result<(&'static str, &'static str), String> {
 fn unsaid(bench: &Bench, messages: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(workers) = bench.get("-w") {
-        notes.push(format!("-w {workers}: not needed, an agent uses every core; more hosts are --hosts or `swarm up`"));
+        notes.push(format!(
+            "-w {workers}: not needed, an agent uses every core; more hosts are --hosts or `swarm up`"
+        ));
     }
     if let Some(file) = bench.get("-o") {
-        notes.push(format!("-o {file}: on the command line, `-o {}.json`", file.trim_end_matches(".json")));
+        notes.push(format!(
+            "-o {file}: on the command line, `-o {}.json`",
+            file.trim_end_matches(".json")
+        ));
     }
     match bench.get("-k") {
         Some(_) => notes.push("-k: websocket-bench stays until it is killed; here for 1h, or until Ctrl-C".into()),
-        None => notes.push("websocket-bench closes when all is sent; here 1s after the ramp, the same on all hosts".into()),
+        None => {
+            notes.push("websocket-bench closes when all is sent; here 1s after the ramp, the same on all hosts".into())
+        }
     }
     if bench.get("-v").is_some() {
         notes.push("-v: on the command line, --trace-one prints every packet of one client".into());
@@ -142,7 +160,10 @@ fn unsaid(bench: &Bench, messages: u64) -> Vec<String> {
 fn read(words: &[String]) -> Result<Bench, String> {
     let mut bench = Bench::default();
     let mut words = words.iter().map(String::as_str).peekable();
-    if words.peek().is_some_and(|word| *word == "websocket-bench" || word.ends_with("/websocket-bench")) {
+    if words
+        .peek()
+        .is_some_and(|word| *word == "websocket-bench" || word.ends_with("/websocket-bench"))
+    {
         words.next();
     }
     while let Some(word) = words.next() {
@@ -166,7 +187,10 @@ fn read(words: &[String]) -> Result<Bench, String> {
         };
         let value = match (valued, glued) {
             (true, Some(value)) => value,
-            (true, None) => words.next().ok_or_else(|| format!("{name}: its value is missing"))?.to_string(),
+            (true, None) => words
+                .next()
+                .ok_or_else(|| format!("{name}: its value is missing"))?
+                .to_string(),
             (false, _) => String::new(),
         };
         bench.said.push((short, value));
@@ -220,11 +244,22 @@ mod tests {
             assert!(text.lines().any(|there| there == line), "{line}: {text}");
         }
         let text = from_bench("-a10 --concurency=5 -m 3 -g 'my gen.js' -w 4 -o out h:1").unwrap();
-        for part in ["connections = 10", "5/s", "script = \"my gen.js\"", "times = 3", "# -w 4", "-o out.json", "http://h:1"] {
+        for part in [
+            "connections = 10",
+            "5/s",
+            "script = \"my gen.js\"",
+            "times = 3",
+            "# -w 4",
+            "-o out.json",
+            "http://h:1",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let text = from_bench("-t primus -p websockets h:1").unwrap();
-        assert!(text.contains("target = \"ws://h:1\"") && !text.contains("transport"), "{text}");
+        assert!(
+            text.contains("target = \"ws://h:1\"") && !text.contains("transport"),
+            "{text}"
+        );
         assert!(from_bench("-m 5 h").unwrap().contains("sends nothing"));
     }
 

@@ -99,7 +99,11 @@ pub static TOP: Keys = Keys {
             Kind::Pairs,
             "names and their values, which --set NAME=VALUE overrides",
         ),
-        key("csv", Text, "a CSV file, one row a client; its first row names the columns"),
+        key(
+            "csv",
+            Text,
+            "a CSV file, one row a client; its first row names the columns",
+        ),
         key(
             "csv-end",
             Words(&["stop", "wrap", "error"]),
@@ -108,7 +112,11 @@ pub static TOP: Keys = Keys {
         key("script", Text, "a JavaScript file with hooks"),
         key("remember", Texts, "names that the script sets, for texts to use"),
         key("load", Table(&LOAD), "how much, how fast, how long"),
-        key("request", Table(&REQUEST), "headers, cookies and times of every request"),
+        key(
+            "request",
+            Table(&REQUEST),
+            "headers, cookies and times of every request",
+        ),
         key("tls", Table(&TLS), "certificates"),
         key("hosts", Table(&HOSTS), "what it needs of hosts"),
         key("http", Table(&HTTP), "what engine http sends, without flows"),
@@ -171,7 +179,11 @@ pub static REQUEST: Keys = Keys {
         named("headers", "header", Pairs, "headers of every request"),
         flag("user", Text, "basic authentication, NAME:PASS"),
         flag("cookie", Texts, "cookies that every client starts with, a=1; b=2"),
-        flag("cookies", Words(&["keep", "drop"]), "whether cookies of answers are kept"),
+        flag(
+            "cookies",
+            Words(&["keep", "drop"]),
+            "whether cookies of answers are kept",
+        ),
         flag("connect-timeout", Time, "from the name to the handshake's end"),
         flag("timeout", Time, "of a hit"),
         flag("ack-timeout", Time, "of an acknowledgement"),
@@ -203,7 +215,11 @@ pub static HOSTS: Keys = Keys {
     name: "[hosts]",
     keys: &[
         key("min", Number, "hosts that it needs to mean anything"),
-        key("sources", Number, "source addresses that it needs, of all hosts together"),
+        key(
+            "sources",
+            Number,
+            "source addresses that it needs, of all hosts together",
+        ),
         flag("source-ips", Texts, "addresses to connect from"),
         flag("min-hosts", Or(&[Number, Text]), "hosts that must be ready, N or P%"),
         flag("silence", Time, "an agent that hears nothing for so long stops"),
@@ -304,7 +320,11 @@ pub static FLOW: Keys = Keys {
 pub static STEP: Keys = Keys {
     name: "a step",
     keys: &[
-        key("name", Text, "the report's name of it; else number, act and what it names"),
+        key(
+            "name",
+            Text,
+            "the report's name of it; else number, act and what it names",
+        ),
         key(
             "on-failure",
             Words(&["continue", "end"]),
@@ -318,7 +338,11 @@ pub static STEP: Keys = Keys {
             Or(&[Text, Table(&SEND)]),
             "send a WebSocket or Engine.IO message",
         ),
-        key("expect", Or(&[Text, Switch, Table(&EXPECT)]), "wait for an event or message"),
+        key(
+            "expect",
+            Or(&[Text, Switch, Table(&EXPECT)]),
+            "wait for an event or message",
+        ),
         key("http", Or(&[Text, Table(&REQUEST_STEP)]), "one HTTP request"),
         key("wait", Or(&[Time, Table(&WAIT)]), "so long, or until the end"),
         key("think", Spread, "a pause, random if it says so"),
@@ -327,7 +351,11 @@ pub static STEP: Keys = Keys {
         key("set", Pairs, "remember texts under names"),
         key("script", Or(&[Switch, Table(&SCRIPT)]), "say what next_message gives"),
         key("disconnect", Switch, "leave"),
-        key("reconnect", Or(&[Switch, Table(&RECONNECT)]), "leave or drop, and connect again"),
+        key(
+            "reconnect",
+            Or(&[Switch, Table(&RECONNECT)]),
+            "leave or drop, and connect again",
+        ),
     ],
 };
 
@@ -361,14 +389,19 @@ pub static JOIN: Keys = Keys {
 };
 
 const CHECKS: Kind = Or(&[Table(&CHECK), Tables(&CHECK)]);
-const CAPTURE_TABLE: &str = "names and where they are taken from: a JSON pointer, header:NAME, cookie:NAME, { between = ['a', 'b'] }";
+const CAPTURE_TABLE: &str =
+    "names and where they are taken from: a JSON pointer, header:NAME, cookie:NAME, { between = ['a', 'b'] }";
 
 /// `emit`.
 pub static EMIT: Keys = Keys {
     name: "emit",
     keys: &[
         key("event", Text, "its name"),
-        key("args", Json, "a list of arguments; { '$base64' = '...' } is a binary one"),
+        key(
+            "args",
+            Json,
+            "a list of arguments; { '$base64' = '...' } is a binary one",
+        ),
         key("json", Text, "the whole as JSON text, ['event', ...]"),
         key("namespace", Text, "one that was entered; else the first"),
         key("ack", Switch, "ask for an acknowledgement"),
@@ -584,7 +617,11 @@ mod tests {
     #[test]
     fn wrong_keys_are_sent_where_they_belong() {
         for (here, wrong, says) in [
-            (&LOAD, "conections", "[load] has no key `conections`: did you mean `connections`?"),
+            (
+                &LOAD,
+                "conections",
+                "[load] has no key `conections`: did you mean `connections`?",
+            ),
             (&TOP, "connections", "it belongs into [load]"),
             (&LOAD, "about", "it belongs to the top of the file"),
             (&EMIT, "emit", "it belongs"),
@@ -599,7 +636,11 @@ mod tests {
     fn no_table_has_a_key_twice() {
         for table in ALL.iter().chain(&INSIDE) {
             for (place, key) in table.keys.iter().enumerate() {
-                assert!(!table.keys[..place].iter().any(|other| other.name == key.name), "{}", key.name);
+                assert!(
+                    !table.keys[..place].iter().any(|other| other.name == key.name),
+                    "{}",
+                    key.name
+                );
                 assert!(!key.about.is_empty());
             }
         }

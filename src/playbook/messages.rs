@@ -69,7 +69,10 @@ pub fn expect(scope: &Scope<'_>, node: &Node, kind: Kind) -> Option<Expect> {
         }
     };
     if kind != Kind::Socketio && (found.event.is_some() || found.namespace.is_some()) {
-        let text = format!("expect: messages of engine {} have no event and no namespace: expect = true", kind.word());
+        let text = format!(
+            "expect: messages of engine {} have no event and no namespace: expect = true",
+            kind.word()
+        );
         scope.reading.wrong(node.line, text);
     }
     Some(found)

@@ -162,7 +162,10 @@ fn parts(source: &Source, reading: &Reading, tree: &Node) -> Option<Parts> {
         about: top.text("about"),
         fields: fields::fields(reading, &top, &source.folder),
         needs: load::needs(&top),
-        comeback: top.table("load", &keys::LOAD).map(|load| load::comeback(&load)).unwrap_or_default(),
+        comeback: top
+            .table("load", &keys::LOAD)
+            .map(|load| load::comeback(&load))
+            .unwrap_or_default(),
         broadcast: top
             .table("broadcast", &keys::BROADCAST)
             .and_then(|section| load::broadcast(&section, has_flows)),

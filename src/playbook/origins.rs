@@ -30,13 +30,19 @@ impl Origins {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (origin, path) = url.split_at(scheme.len() + 3 + end);
         if origin.contains("{{") {
-            return Err(format!("{origin}: the host must be known beforehand; use [vars] and --set"));
+            return Err(format!(
+                "{origin}: the host must be known beforehand; use [vars] and --set"
+            ));
         }
         if !["http", "https", "ws", "wss"].contains(&scheme) {
             return Err(format!("{origin}: unknown scheme `{scheme}`; http, https, ws or wss"));
         }
         let parsed = Url::parse(origin).map_err(|error| format!("{origin}: {error}"))?;
-        let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_string();
+        let host = parsed
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_string();
         if !parsed.username().is_empty() || parsed.password().is_some() {
             return Err("no name and password in a step's URL: set a header".into());
         }

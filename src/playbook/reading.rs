@@ -116,7 +116,10 @@ impl Reading {
             Value::Decimal(number) => number.to_string(),
             Value::Switch(on) => on.to_string(),
             Value::Date(_) | Value::List(_) | Value::Table(_) | Value::Null => {
-                self.wrong(node.line, format!("{what}: must be a text or a number, not {}", node.word()));
+                self.wrong(
+                    node.line,
+                    format!("{what}: must be a text or a number, not {}", node.word()),
+                );
                 return None;
             }
         };
@@ -138,7 +141,10 @@ impl<'a> Section<'a> {
     /// Opens a table and notes the keys that it cannot have; `None` when it is no table.
     pub fn open(reading: &'a Reading, keys: &'static Keys, node: &'a Node) -> Option<Self> {
         let Value::Table(entries) = &node.value else {
-            reading.wrong(node.line, format!("{}: must be a table, not {}", keys.name, node.word()));
+            reading.wrong(
+                node.line,
+                format!("{}: must be a table, not {}", keys.name, node.word()),
+            );
             return None;
         };
         for entry in entries {
@@ -230,7 +236,10 @@ impl<'a> Section<'a> {
     pub fn texts(&self, key: &str) -> Vec<Said> {
         let what = self.what(key);
         let several = self.several(key);
-        several.iter().filter_map(|node| self.reading.scalar(&what, node)).collect()
+        several
+            .iter()
+            .filter_map(|node| self.reading.scalar(&what, node))
+            .collect()
     }
 
     /// Notes all but the first of several keys that exclude each other.

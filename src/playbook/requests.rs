@@ -33,7 +33,9 @@ pub fn http(scope: &Scope<'_>, node: &Node, origins: &mut Origins) -> Option<Htt
         None => (None, None),
     };
     let mut headers = headers(scope, &section)?;
-    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let typed = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     let (body, content_type) = if let Some(entry) = section.get("json") {
         (Some(scope.json(&entry.node)?), Some("application/json"))
     } else if section.get("form").is_some() {

@@ -16,7 +16,11 @@ pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
     let given = tree.get("vars").map_or(&[][..], |entry| entry.node.entries());
     // secrets are not looked up: who shows a playbook shows no passwords
     let secret = |text: &str| text.starts_with('@') || text.starts_with("env:");
-    let open: Vec<String> = sets.iter().filter(|set| !set.split_once('=').is_some_and(|(_, v)| secret(v))).cloned().collect();
+    let open: Vec<String> = sets
+        .iter()
+        .filter(|set| !set.split_once('=').is_some_and(|(_, v)| secret(v)))
+        .cloned()
+        .collect();
     let hidden: Vec<&str> = sets
         .iter()
         .filter_map(|set| set.split_once('='))
@@ -35,7 +39,11 @@ pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
     }
     let mut changes: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     for entry in given {
-        let pointer = sets.iter().rev().filter_map(|set| set.split_once('=')).find(|(name, _)| *name == entry.key);
+        let pointer = sets
+            .iter()
+            .rev()
+            .filter_map(|set| set.split_once('='))
+            .find(|(name, _)| *name == entry.key);
         let value = match (pointer, reading.vars.get(&entry.key)) {
             (_, Some(constant)) if matches!(entry.node.value, Value::Text(_)) => quoted(&constant.text),
             (_, Some(constant)) => constant.json.clone(),
@@ -61,7 +69,8 @@ pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
 }
 
 fn names(sets: &[String], name: &str) -> bool {
-    sets.iter().any(|set| set.split_once('=').is_some_and(|(set, _)| set == name))
+    sets.iter()
+        .any(|set| set.split_once('=').is_some_and(|(set, _)| set == name))
 }
 
 /// A basic string of TOML: JSON's escapes are among its own.
@@ -90,7 +99,11 @@ fn fill(reading: &Reading, written: &str) -> Option<String> {
                 Ok(value) if !literal || !value.contains(['\'', '\n']) => {
                     changed = true;
                     let escaped = quoted(&value);
-                    out.push_str(if literal { &value } else { &escaped[1..escaped.len() - 1] });
+                    out.push_str(if literal {
+                        &value
+                    } else {
+                        &escaped[1..escaped.len() - 1]
+                    });
                 }
                 _ => out.push_str(&format!("{{{{{inside}}}}}")),
             },

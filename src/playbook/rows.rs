@@ -93,7 +93,10 @@ mod tests {
         assert_eq!(two.clone().deal(2, CsvEnd::Error).unwrap().len(), 2);
         assert_eq!(two.clone().deal(1, CsvEnd::Error).unwrap(), [["ann", "a,\"b"]]);
         let error = two.clone().deal(3, CsvEnd::Error).unwrap_err();
-        assert!(error.contains("2 rows for 3 clients") && error.contains("--csv-end wrap"), "{error}");
+        assert!(
+            error.contains("2 rows for 3 clients") && error.contains("--csv-end wrap"),
+            "{error}"
+        );
         assert_eq!(two.clone().deal(3, CsvEnd::Stop).unwrap().len(), 2);
         let wrapped = two.deal(3, CsvEnd::Wrap).unwrap();
         assert_eq!((wrapped.len(), wrapped[2][0].as_str()), (3, "ann"));

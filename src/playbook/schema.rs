@@ -19,7 +19,11 @@ pub fn schema() -> Value {
 
 /// A table's name without brackets and blanks; the step `http` is not the table `[http]`.
 fn id(keys: &Keys) -> String {
-    let name: String = keys.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    let name: String = keys
+        .name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
     if keys.name.starts_with('[') {
         format!("table-{name}")
     } else {

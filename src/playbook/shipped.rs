@@ -9,7 +9,10 @@ pub const ALL: [(&str, &str); 13] = [
         "socketio-polling-sticky",
         include_str!("../../playbooks/socketio-polling-sticky.toml"),
     ),
-    ("socketio-upgrade", include_str!("../../playbooks/socketio-upgrade.toml")),
+    (
+        "socketio-upgrade",
+        include_str!("../../playbooks/socketio-upgrade.toml"),
+    ),
     ("chat-broadcast", include_str!("../../playbooks/chat-broadcast.toml")),
     (
         "login-then-socket",

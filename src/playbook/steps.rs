@@ -118,7 +118,10 @@ impl Workshop<'_> {
                 return None;
             }
             [first, second, ..] => {
-                let text = format!("a step does one thing, not {} and {}: make two of it", first.key, second.key);
+                let text = format!(
+                    "a step does one thing, not {} and {}: make two of it",
+                    first.key, second.key
+                );
                 self.reading.wrong(second.line, text);
                 return None;
             }
@@ -153,18 +156,25 @@ impl Workshop<'_> {
         };
         let act = &entry.key;
         if !engines.contains(&self.kind) {
-            let words: Vec<String> = engines.iter().map(|kind| format!("engine = \"{}\"", kind.word())).collect();
+            let words: Vec<String> = engines
+                .iter()
+                .map(|kind| format!("engine = \"{}\"", kind.word()))
+                .collect();
             let text = format!("{act}: engine {} has none; {}", self.kind.word(), words.join(" or "));
             self.reading.wrong(entry.line, text);
         } else if act == "connect" {
             line.connected = true;
         } else if !line.connected {
-            self.reading
-                .wrong(entry.line, format!("{act}: no step before it connects: add {{ connect = true }}"));
+            self.reading.wrong(
+                entry.line,
+                format!("{act}: no step before it connects: add {{ connect = true }}"),
+            );
         }
         if act == "script" && !self.scripted {
-            self.reading
-                .wrong(entry.line, "script: the playbook names none: script = \"file.js\" at its top");
+            self.reading.wrong(
+                entry.line,
+                "script: the playbook names none: script = \"file.js\" at its top",
+            );
         }
     }
 
@@ -192,7 +202,9 @@ impl Workshop<'_> {
             "expect" => Act::Expect(messages::expect(&line.scope, node, self.kind)?),
             "http" => Act::Http(requests::http(&line.scope, node, self.origins)?),
             "wait" => Act::Wait(times::wait(reading, node)?),
-            "think" => Act::Wait(swarm_agent::wire::flow::Wait::For(times::spread(reading, "think", node)?)),
+            "think" => Act::Wait(swarm_agent::wire::flow::Wait::For(times::spread(
+                reading, "think", node,
+            )?)),
             "script" => Act::Script(acts::script(&line.scope, node)?),
             "disconnect" => acts::on(reading, "disconnect", node).map(|()| Act::Disconnect)?,
             "reconnect" => Act::Reconnect(acts::reconnect(reading, node)?),
@@ -233,7 +245,10 @@ impl Workshop<'_> {
 
     fn set(&self, line: &mut Line<'_>, entry: &Entry, label: &str) -> Option<Vec<Step>> {
         let Value::Table(entries) = &entry.node.value else {
-            self.reading.wrong(entry.line, "set: a table of names and values: { room = 'room-{{conn % 200}}' }");
+            self.reading.wrong(
+                entry.line,
+                "set: a table of names and values: { room = 'room-{{conn % 200}}' }",
+            );
             return None;
         };
         let several = entries.len() > 1;

@@ -31,7 +31,11 @@ fn table(reading: &Reading, what: &str, node: &Node) -> Option<Spread> {
     let section = Section::open(reading, &keys::SPREAD, node)?;
     let time = |key: &str| section.read(key, units::duration);
     let has = |key: &str| section.get(key).is_some();
-    let spread = match (has("from") || has("to"), has("mean") || has("deviation"), has("exponential")) {
+    let spread = match (
+        has("from") || has("to"),
+        has("mean") || has("deviation"),
+        has("exponential"),
+    ) {
         (true, false, false) if has("from") && has("to") => between(time("from")?, time("to")?),
         (false, true, false) if has("mean") && has("deviation") => Ok(Spread::Normal {
             mean: time("mean")?,

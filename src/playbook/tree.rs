@@ -115,7 +115,10 @@ pub fn read(text: &str) -> Result<Node, Vec<(usize, String)>> {
             .iter()
             .map(|error| {
                 let at = error.span().map_or(0, |span| span.start);
-                (lines.at(at), format!("no TOML: {}", error.message().replace('\n', ", ")))
+                (
+                    lines.at(at),
+                    format!("no TOML: {}", error.message().replace('\n', ", ")),
+                )
             })
             .collect());
     }

@@ -91,7 +91,10 @@ impl Vars {
 
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&Constant> {
-        self.named.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.named
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     /// The text of a name that has braces in it itself, and so is read where it is used. `depth`: how deep that is already.

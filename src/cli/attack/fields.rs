@@ -200,7 +200,10 @@ fn place(error: &str, field: &Field) -> Option<usize> {
         return url.map(|_| 0);
     }
     let long = format!("--{}", field.flag);
-    let short = SHORT.iter().find(|(flag, _)| *flag == field.flag).map(|(_, short)| *short);
+    let short = SHORT
+        .iter()
+        .find(|(flag, _)| *flag == field.flag)
+        .map(|(_, short)| *short);
     let word = |wanted: &str| {
         let mut found = error.match_indices(wanted).map(|(at, _)| at);
         found.find(|at| {
@@ -256,7 +259,10 @@ mod tests {
     ];
 
     fn flags_of(keys: &[&'static Keys]) -> Vec<&'static str> {
-        keys.iter().flat_map(|keys| keys.keys).filter_map(|key| key.flag).collect()
+        keys.iter()
+            .flat_map(|keys| keys.keys)
+            .filter_map(|key| key.flag)
+            .collect()
     }
 
     #[test]

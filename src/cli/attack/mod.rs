@@ -123,7 +123,8 @@ impl Noted {
     /// Defaults of what a client of a playbook's flows never does.
     fn forget_what_flows_say(&mut self) {
         let said = ["no --emit", "no --message", "-m ", "--redirects ", "--ok "];
-        self.defaults.retain(|default| !said.iter().any(|begin| default.starts_with(begin)));
+        self.defaults
+            .retain(|default| !said.iter().any(|begin| default.starts_with(begin)));
     }
 
     fn note(&mut self, kind: &str, text: impl Into<String>) {

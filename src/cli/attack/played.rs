@@ -156,12 +156,20 @@ pub(super) fn direct(
         return Ok(None);
     };
     let Engine::Socketio(socketio) = engine else {
-        return wrong("broadcast", "event", "broadcast: only engine socketio has events".into());
+        return wrong(
+            "broadcast",
+            "event",
+            "broadcast: only engine socketio has events".into(),
+        );
     };
     let stamped = match program {
         Some(program) => is_stamped(program),
         None if socketio.emits.is_empty() => {
-            return wrong("broadcast", "event", "broadcast: nobody emits; emit in [socketio]".into());
+            return wrong(
+                "broadcast",
+                "event",
+                "broadcast: nobody emits; emit in [socketio]".into(),
+            );
         }
         None => socketio.emits.iter().all(|emit| emit.contains("{{stamp}}")),
     };
@@ -188,7 +196,9 @@ fn is_stamped(program: &Program) -> bool {
     let stamp = |text: &Text| {
         text.0.iter().any(|piece| match piece {
             Piece::Plain(_) => false,
-            Piece::Value(one) | Piece::InString(one) | Piece::Json(one) => *one == Expression::Variable(Variable::Stamp),
+            Piece::Value(one) | Piece::InString(one) | Piece::Json(one) => {
+                *one == Expression::Variable(Variable::Stamp)
+            }
         })
     };
     let mut stamped = false;
@@ -265,3 +275,6 @@ fn addresses(range: &SourceRange) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
