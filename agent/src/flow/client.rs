@@ -1,12 +1,14 @@
 //! One held client: opens, sends what it is ordered to, waits for the answers, closes. It records; it never decides when
 //! something is due (`room`), and knows of protocols only which engine it calls.
 
+use super::answer::{Answer, Waiting};
+use super::cast::Caster;
 use super::room::{Post, Room};
 use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::{socketio, websocket};
 use crate::pacer;
-use crate::recorder::{BackendId, ConnectTimes, Mark, Recorder, SourceId};
+use crate::recorder::{BackendId, ConnectTimes, Recorder, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::report::Latency;
 use crate::wire::share::Engine;
@@ -38,21 +40,6 @@ enum Link {
     Socketio(Box<socketio::Session>),
 }
 
-/// What answers a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    /// Nothing: it is done when it is written.
-    Written,
-    Message,
-    Ack,
-}
-
-struct Waiting {
-    mark: Mark,
-    id: Option<u64>,
-    deadline: Instant,
-}
-
 struct Client {
     room: Rc<Room>,
     post: Rc<Post>,
@@ -66,6 +53,8 @@ struct Client {
     closing: Option<Instant>,
     leaving: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Where broadcasts are measured.
+    caster: Option<Box<Caster>>,
 }
 
 async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Client>> {
@@ -98,7 +87,7 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
     record(&reach, &mut recorder);
     let now = Instant::now();
     match connected {
-        Ok((link, arrival)) => {
+        Ok((mut link, arrival)) => {
             let source = recorder.source(arrival.local);
             let backend = arrival
                 .backend
@@ -106,8 +95,16 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
                 .and_then(|(name, by)| recorder.backend(name, by));
             recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
             drop(recorder);
+            let caster = room.hall.as_ref().map(|hall| {
+                if let Link::Socketio(session) = &mut link {
+                    session.keep_bodies(hall.reads_bodies());
+                }
+                let mut caster = Box::new(Caster::new(hall, number));
+                caster.joined(backend, now);
+                caster
+            });
             room.opened(number, post, now);
-            let answer = answer(&worker.share.engine);
+            let answer = Answer::of(&worker.share.engine);
             Some(Box::new(Client {
                 room: Rc::clone(room),
                 post: Rc::clone(post),
@@ -121,6 +118,7 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
                 closing: None,
                 leaving: false,
                 timer: None,
+                caster,
             }))
         }
         Err(failure) => {
@@ -184,16 +182,6 @@ async fn closed(post: &Post) {
     .await;
 }
 
-fn answer(engine: &Engine) -> Answer {
-    match engine {
-        Engine::Websocket(plan) if plan.echo => Answer::Message,
-        Engine::Engineio(plan) if plan.echo => Answer::Message,
-        Engine::Socketio(plan) if plan.ack => Answer::Ack,
-        Engine::Socketio(plan) if plan.expect.is_some() => Answer::Message,
-        Engine::Http(_) | Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_) => Answer::Written,
-    }
-}
-
 impl Client {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         *self.post.waker.borrow_mut() = Some(cx.waker().clone());
@@ -227,12 +215,20 @@ impl Client {
             let now = Instant::now();
             if self.post.close.get() && self.closing.is_none() {
                 self.closing = Some(now + Duration::from_nanos(self.room.worker.share.limits.grace));
+                if let Some(caster) = &mut self.caster {
+                    caster.close(now);
+                }
             }
+            let stays = self.caster.as_ref().and_then(|caster| caster.stays());
+            let stays = stays.filter(|until| !self.leaving && *until > now);
             if let Some(until) = self.closing
                 && !self.leaving
-                && (self.waiting.is_empty() || until <= now)
+                && ((self.waiting.is_empty() && stays.is_none()) || until <= now)
             {
                 self.leaving = true;
+                if let Some(caster) = &mut self.caster {
+                    caster.left(now);
+                }
                 self.closing = Some(now + FAREWELL);
                 match &mut self.link {
                     Link::Websocket(session, _) => {
@@ -251,7 +247,7 @@ impl Client {
                 continue;
             }
             let answer_due = self.waiting.iter().map(|waiting| waiting.deadline).next();
-            let Some(next) = [answer_due, self.closing].into_iter().flatten().min() else {
+            let Some(next) = [answer_due, self.closing, stays].into_iter().flatten().min() else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -306,7 +302,10 @@ impl Client {
             }
             (Engine::Socketio(plan), Link::Socketio(session)) => {
                 let turn = usize::try_from(self.said).unwrap_or(0) % plan.emits.len().max(1);
-                plan.emits.get(turn).and_then(|array| session.emit(array, plan.ack))
+                plan.emits.get(turn).and_then(|array| match &mut self.caster {
+                    Some(caster) => session.emit(&caster.filled(array, now), plan.ack),
+                    None => session.emit(array, plan.ack),
+                })
             }
             (Engine::Engineio(plan), Link::Socketio(session)) => {
                 let message = plan.message.as_deref().unwrap_or_default();
@@ -351,7 +350,10 @@ impl Client {
                     self.answered(at, now);
                 }
             }
-            Said::Event { name, .. } => {
+            Said::Event { name, body, .. } => {
+                if let Some(caster) = &mut self.caster {
+                    caster.heard(name, body, now);
+                }
                 let wanted = matches!(&self.room.worker.share.engine, Engine::Socketio(plan) if plan.expect.as_ref() == Some(name));
                 self.message(wanted, now);
             }
@@ -416,6 +418,9 @@ impl Client {
             return;
         }
         let now = Instant::now();
+        if let Some(caster) = &mut self.caster {
+            caster.left(now);
+        }
         self.room
             .worker
             .recorder

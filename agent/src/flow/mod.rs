@@ -4,9 +4,12 @@
 //! grace period ends. Never here: sockets, protocols (`engine`), due times (`pacer`).
 
 mod alarm;
+mod answer;
 mod ask;
+mod cast;
 mod client;
 pub mod closed;
+mod hearing;
 pub mod held;
 pub mod hit;
 pub mod open;
