@@ -25,25 +25,31 @@ async fn server() -> u16 {
     let everybody = io.clone();
     io.ns("/", async move |socket: SocketRef| {
         let io = everybody.clone();
-        socket.on(
-            "say",
-            async move |Data::<serde_json::Value>(said), ack: AckSender| {
-                ack.send(&1).ok();
-                io.broadcast().emit("said", &serde_json::json!({ "wrapped": said })).await.ok();
-            },
-        );
+        socket.on("say", async move |Data::<serde_json::Value>(said), ack: AckSender| {
+            ack.send(&1).ok();
+            io.broadcast()
+                .emit("said", &serde_json::json!({ "wrapped": said }))
+                .await
+                .ok();
+        });
         let io = everybody.clone();
         socket.on("twice", async move |Data::<serde_json::Value>(said)| {
             for _ in 0..2 {
                 io.broadcast().emit("said", &said).await.ok();
             }
         });
-        socket.on("others", async move |socket: SocketRef, Data::<serde_json::Value>(said)| {
-            socket.broadcast().emit("said", &said).await.ok();
-        });
-        socket.on("myself", async move |socket: SocketRef, Data::<serde_json::Value>(said)| {
-            socket.emit("said", &said).ok();
-        });
+        socket.on(
+            "others",
+            async move |socket: SocketRef, Data::<serde_json::Value>(said)| {
+                socket.broadcast().emit("said", &said).await.ok();
+            },
+        );
+        socket.on(
+            "myself",
+            async move |socket: SocketRef, Data::<serde_json::Value>(said)| {
+                socket.emit("said", &said).ok();
+            },
+        );
         socket.on("nobody", async move || {});
         socket.on("plain", async move |socket: SocketRef| {
             socket.broadcast().emit("said", &"no stamp").await.ok();
@@ -112,7 +118,11 @@ fn proven(recording: &Recording) {
     assert_eq!(emitted(casts), recording.counts.tally.messages.sent);
     assert_eq!(casts.heard, received(casts) + casts.beyond, "{casts:?}");
     if casts.rows[0].own > 0 {
-        assert_eq!(casts.heard, samples(recording, Latency::Broadcast) + casts.below, "{casts:?}");
+        assert_eq!(
+            casts.heard,
+            samples(recording, Latency::Broadcast) + casts.below,
+            "{casts:?}"
+        );
     }
     assert!(received(casts) <= expected(casts), "{casts:?}");
 }
@@ -131,7 +141,11 @@ async fn what_reaches_all_is_received_by_all() {
         assert_eq!(received(casts), expected(casts), "{carrier:?} {casts:?}");
         // each emitter hears itself: the server tells everybody
         assert_eq!(casts.own, emitted(casts), "{carrier:?}");
-        assert_eq!((casts.duplicates, casts.below, casts.unstamped, casts.forgotten), (0, 0, 0, 0), "{carrier:?}");
+        assert_eq!(
+            (casts.duplicates, casts.below, casts.unstamped, casts.forgotten),
+            (0, 0, 0, 0),
+            "{carrier:?}"
+        );
         assert_eq!(samples(&recording, Latency::Broadcast), casts.heard, "{carrier:?}");
     }
 }
@@ -155,7 +169,11 @@ async fn what_others_hear_twice_never_or_unstamped_is_told() {
         assert_eq!(received(casts), reach * expected(casts), "{event} {casts:?}");
         assert_eq!(casts.own > 0, own == 1, "{event} {casts:?}");
         assert_eq!(casts.duplicates > 0, duplicates, "{event} {casts:?}");
-        assert_eq!(casts.duplicates, if duplicates { casts.heard } else { 0 }, "{event} {casts:?}");
+        assert_eq!(
+            casts.duplicates,
+            if duplicates { casts.heard } else { 0 },
+            "{event} {casts:?}"
+        );
         assert_eq!(casts.unstamped > 0, unstamped, "{event} {casts:?}");
     }
 }
@@ -164,7 +182,9 @@ async fn what_others_hear_twice_never_or_unstamped_is_told() {
 async fn clients_that_leave_in_between_are_due_for_what_they_were_there_for() {
     let port = server().await;
     let mut share = plan(port, Carrier::Websocket, STAMPED, 10, 6_000, 5);
-    let Load::Held(held) = &mut share.load else { unreachable!() };
+    let Load::Held(held) = &mut share.load else {
+        unreachable!()
+    };
     let stage = |ms: u64, from, to| swarm_agent::wire::share::Stage {
         duration: ms * MS,
         from,
@@ -197,13 +217,17 @@ async fn without_a_stamp_only_those_who_do_not_emit_are_counted() {
 async fn a_rate_in_total_is_dealt_to_those_who_emit() {
     let port = server().await;
     let mut share = plan(port, Carrier::Websocket, STAMPED, 9, 3_000, 4);
-    let Load::Held(held) = &mut share.load else { unreachable!() };
+    let Load::Held(held) = &mut share.load else {
+        unreachable!()
+    };
     let plateau = swarm_agent::wire::share::Stage {
         duration: 3_000 * MS,
         from: 20_000_000,
         to: 20_000_000,
     };
-    held.cadence = Some(Cadence::Total(swarm_agent::wire::share::Schedule { stages: vec![plateau] }));
+    held.cadence = Some(Cadence::Total(swarm_agent::wire::share::Schedule {
+        stages: vec![plateau],
+    }));
     let recording = run(share).await;
     proven(&recording);
     let tally = &recording.counts.tally;

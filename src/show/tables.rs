@@ -1,6 +1,6 @@
 //! The tables at the end of a run. Pure: a summary in, text out; never more than [`ROWS`] lines each.
 
-use super::{clean, figures};
+use super::{broadcast, clean, figures};
 use crate::merge::summary::{HostRow, HostStatus, Summary};
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::Latency;
@@ -110,6 +110,7 @@ pub fn latency(summary: &Summary) -> String {
     ];
     table(&head, rows, &[])
         + "not in it: failed, unfinished and never sent hits; failed and unfinished connections; answers that did not come\n"
+        + &broadcast::error_line(summary)
 }
 
 fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<String> {
@@ -121,8 +122,9 @@ fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<S
         }
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
         Latency::Upgrade => Some(tally.stayed_polling),
+        Latency::Broadcast => summary.broadcast.as_ref().and_then(broadcast::not_timed),
         // what others record has its own table of what is missing
-        Latency::Broadcast | Latency::Reconnect => None,
+        Latency::Reconnect => None,
         Latency::RequestFailed | Latency::Dns | Latency::Connect | Latency::Tls | Latency::Lateness => None,
     };
     let at = |quantile: f64| {

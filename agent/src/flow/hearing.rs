@@ -130,9 +130,9 @@ mod tests {
             assert_eq!(hearing.hear(8, (1, 2), 6, place), Receipt::First);
             assert_eq!(hearing.hear(8, (1, 2), 6, place), Receipt::Again);
         }
-        assert_eq!(hearing.take_back(8, b), []);
+        assert!(hearing.take_back(8, b).is_empty());
         assert_eq!(hearing.take_back(7, b), [5, 5]);
-        assert_eq!(hearing.take_back(7, b), []);
+        assert!(hearing.take_back(7, b).is_empty());
         assert_eq!(hearing.take_back(0, a), [5]);
         hearing.give_back(a);
         assert_eq!(hearing.take_place(), a);

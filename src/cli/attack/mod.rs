@@ -2,6 +2,7 @@
 //! where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
+mod broadcast;
 pub mod crew;
 mod engineio;
 pub mod fleet;
@@ -133,6 +134,7 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         limits.hit,
         &mut noted,
     )?;
+    let broadcast = broadcast::broadcast(args, &engine, &load, &mut noted)?;
     let requirements = requirements(args, bare_latency(&engine), &load, &mut noted)?;
     let mut targets = aim.targets.clone();
     let request = request::request(args, &aim, around, &mut targets, &mut noted)?;
@@ -144,7 +146,7 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         load,
         program: None,
         playbook: None,
-        broadcast: None,
+        broadcast,
         request,
         tls: request::tls(args)?,
         backend_from: request::backend_from(args)?,

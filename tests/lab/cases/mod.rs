@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bare_agent;
+mod broadcast;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        broadcast::CASES,
         bare_agent::CASES,
     ];
     groups
