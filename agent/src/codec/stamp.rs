@@ -141,7 +141,7 @@ mod tests {
             origin: 0,
         };
         let text = written(&stamp);
-        assert!(text.starts_with("swarm1.0k5w3v9m2x7q.14.7.757c0.0."), "{text}");
+        assert!(text.starts_with("swarm1.0k5w3v9m2x7q.14.7.7579c.0."), "{text}");
         assert_eq!(Stamps::of("another").find(&text), None);
         let twice = written(&Stamp { seq: 8, ..stamp });
         assert_eq!(

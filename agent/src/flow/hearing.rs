@@ -56,18 +56,10 @@ impl Hearing {
     /// The client at `place` hears the emit `key` (emitter and its sequence number) of this second. `second` must not lie
     /// further ahead than clocks differ.
     pub fn hear(&mut self, second: u32, key: (u64, u32), mark: u32, place: u32) -> Receipt {
-        let Some(at) = second.checked_sub(self.first) else {
+        let Some(at) = self.at(second) else {
             return Receipt::Forgotten;
         };
-        while self.seconds.len() <= at as usize {
-            self.seconds.push_back(HashMap::new());
-            self.forget();
-        }
-        // forgetting may have passed it by
-        let Some(at) = second.checked_sub(self.first) else {
-            return Receipt::Forgotten;
-        };
-        let emits = &mut self.seconds[at as usize];
+        let emits = &mut self.seconds[at];
         if !emits.contains_key(&key) {
             if self.bytes > 2 * KEPT_BYTES {
                 return Receipt::Forgotten;
@@ -103,13 +95,27 @@ impl Hearing {
         marks
     }
 
-    fn forget(&mut self) {
+    /// The place of a second, made when it is new; `None`: it is forgotten.
+    fn at(&mut self, second: u32) -> Option<usize> {
+        let mut at = second.checked_sub(self.first)? as usize;
+        while self.seconds.len() <= at {
+            self.seconds.push_back(HashMap::new());
+            // each second that goes moves the others forward
+            at -= self.forget();
+        }
+        Some(at)
+    }
+
+    /// Drops the oldest seconds; says how many.
+    fn forget(&mut self) -> usize {
+        let before = self.seconds.len();
         while self.seconds.len() > KEPT_SECONDS || (self.bytes > KEPT_BYTES && self.seconds.len() > KEPT_LEAST) {
             let old = self.seconds.pop_front().unwrap_or_default();
             let words: usize = old.values().map(|emit| emit.heard.len()).sum();
             self.bytes = self.bytes.saturating_sub(old.len() * EMIT_BYTES + 8 * words);
             self.first += 1;
         }
+        before - self.seconds.len()
     }
 }
 
