@@ -165,7 +165,7 @@ async fn what_others_hear_twice_never_or_unstamped_is_told() {
         let recording = run(plan(port, websocket, &emit(event), 6, 3_000, 2)).await;
         let casts = casts(&recording);
         proven(&recording);
-        assert!(expected(casts) > 30, "{event} {casts:?}");
+        assert!(expected(casts) >= 30, "{event} {casts:?}");
         assert_eq!(received(casts), reach * expected(casts), "{event} {casts:?}");
         assert_eq!(casts.own > 0, own == 1, "{event} {casts:?}");
         assert_eq!(casts.duplicates > 0, duplicates, "{event} {casts:?}");

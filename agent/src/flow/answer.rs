@@ -1,6 +1,7 @@
 //! What answers a message of a held client, and the messages that wait for it. Never here: engines at work, clocks.
 
 use crate::recorder::Mark;
+use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::Engine;
 use std::time::Instant;
 
@@ -34,6 +35,15 @@ impl Answer {
             Engine::Socketio(plan) if plan.ack => Self::Ack,
             Engine::Socketio(plan) if plan.expect.is_some() => Self::Message,
             Engine::Http(_) | Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_) => Self::Written,
+        }
+    }
+
+    /// What a message failed by that has waited too long.
+    pub fn too_late(self) -> Fault {
+        match self {
+            Self::Ack => Fault::new(FaultKind::AckTimeout, "no acknowledgement within --ack-timeout"),
+            Self::Message => Fault::new(FaultKind::EchoTimeout, "no answer within --timeout"),
+            Self::Written => Fault::new(FaultKind::Timeout, "not written within --timeout"),
         }
     }
 }

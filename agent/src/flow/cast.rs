@@ -110,19 +110,21 @@ impl Recent {
 }
 
 impl Caster {
-    /// Client `number` of the whole swarm, not yet in.
-    pub fn new(hall: &Rc<Hall>, number: u64) -> Self {
-        Self {
+    /// Client `number` of the whole swarm comes in, and listens.
+    pub fn enter(hall: &Rc<Hall>, number: u64, backend: Option<BackendId>, now: Instant) -> Box<Self> {
+        let mut caster = Box::new(Self {
             hall: Rc::clone(hall),
             number,
             place: hall.hearing.borrow_mut().take_place(),
             seq: 0,
             session: None,
             stays: None,
-        }
+        });
+        caster.joined(backend, now);
+        caster
     }
 
-    /// It is in, and listens.
+    /// It is in, or in again, and listens.
     pub fn joined(&mut self, backend: Option<BackendId>, now: Instant) {
         self.left(now);
         let mut recorder = self.hall.worker.recorder.borrow_mut();

@@ -95,14 +95,10 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
                 .and_then(|(name, by)| recorder.backend(name, by));
             recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
             drop(recorder);
-            let caster = room.hall.as_ref().map(|hall| {
-                if let Link::Socketio(session) = &mut link {
-                    session.keep_bodies(hall.reads_bodies());
-                }
-                let mut caster = Box::new(Caster::new(hall, number));
-                caster.joined(backend, now);
-                caster
-            });
+            if let (Link::Socketio(session), Some(hall)) = (&mut link, &room.hall) {
+                session.keep_bodies(hall.reads_bodies());
+            }
+            let caster = room.hall.as_ref().map(|hall| Caster::enter(hall, number, backend, now));
             room.opened(number, post, now);
             let answer = Answer::of(&worker.share.engine);
             Some(Box::new(Client {
@@ -392,12 +388,7 @@ impl Client {
         let Some(waiting) = self.waiting.pop_front() else {
             return false;
         };
-        let fault = match self.answer {
-            Answer::Ack => Fault::new(FaultKind::AckTimeout, "no acknowledgement within --ack-timeout"),
-            Answer::Message => Fault::new(FaultKind::EchoTimeout, "no answer within --timeout"),
-            Answer::Written => Fault::new(FaultKind::Timeout, "not written within --timeout"),
-        };
-        self.lost(&waiting, now, Some(&fault));
+        self.lost(&waiting, now, Some(&self.answer.too_late()));
         true
     }
 
