@@ -4,7 +4,9 @@ use super::units::{comma, show_duration, show_number, show_rate};
 use crate::plan::Plan;
 use crate::split::{self, Portion};
 use swarm_agent::wire::flow::{Act, Program, Step};
-use swarm_agent::wire::share::{Cadence, Carrier, Closed, Eio, Engine, Held, Level, Load, Open, Stage, Version};
+use swarm_agent::wire::share::{
+    Broadcast, Cadence, Carrier, Closed, Eio, Engine, Held, Level, Load, Open, Stage, Version,
+};
 
 /// What is known of the hosts when the plan is printed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,6 +42,7 @@ pub fn preview(plan: &Plan, crew: &Crew, notes: &[(String, String)]) -> String {
         "flows",
         plan.program.iter().flat_map(|program| flows(program)).collect(),
     ));
+    lines.extend(labelled("listen", plan.broadcast.iter().map(listening).collect()));
     lines.extend(labelled("split", shares(&plan.load, &portions)));
     lines.extend(labelled("needs", vec![needs(plan, crew, &portions)]));
     lines.extend(labelled("ends", vec![ends(plan, crew)]));
@@ -221,6 +224,18 @@ fn open_loop(open: &Open) -> String {
         show_duration(stages.iter().map(|stage| stage.duration).sum()),
         warmup(open.warmup)
     )
+}
+
+fn listening(broadcast: &Broadcast) -> String {
+    let emitters = match broadcast.one_in {
+        1 => "all emit".to_string(),
+        n => format!("one client in {} emits", comma(n)),
+    };
+    let measured = match broadcast.stamped {
+        true => "each receipt is timed from its stamp",
+        false => "only reach is measured, for want of {{stamp}} in a text of --emit",
+    };
+    format!("all clients, for `{}`; {emitters}; {measured}", broadcast.event)
 }
 
 fn held_clients(held: &Held) -> String {

@@ -33,6 +33,8 @@ pub enum Identity {
     Parts,
     /// All shares = the plan
     Shares,
+    /// Receipts of broadcasts = due ones and others; received at most what was due; emitted = sent
+    Broadcasts,
 }
 
 impl Identity {
@@ -52,6 +54,7 @@ impl Identity {
             Self::Rows => "sum_rows",
             Self::Parts => "sum_parts",
             Self::Shares => "sum_shares",
+            Self::Broadcasts => "sum_broadcasts",
         }
     }
 }

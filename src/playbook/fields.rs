@@ -7,6 +7,7 @@ use super::text::Scope;
 use super::tree::{Entry, Node, Value};
 use std::path::Path;
 use swarm_agent::wire::flow::{Expression, Piece, Variable};
+use swarm_agent::wire::share::Broadcast;
 
 /// One flag and what the playbook has for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,20 @@ pub fn fields(reading: &Reading, top: &Section<'_>, folder: &Path) -> Vec<Field>
     }
     engine(top, &mut all);
     all
+}
+
+/// A broadcast without flows, as its flags.
+pub fn of_broadcast(broadcast: &Broadcast, line: usize) -> [Field; 2] {
+    let field = |flag, key: &str, value: String| Field {
+        flag,
+        what: format!("[broadcast] {key}"),
+        values: vec![value],
+        line,
+    };
+    [
+        field("broadcast", "event", broadcast.event.clone()),
+        field("emitters", "emitters", format!("1/{}", broadcast.one_in)),
+    ]
 }
 
 /// A table of one engine names the engine; a table of another one is wrong.

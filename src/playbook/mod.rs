@@ -158,17 +158,22 @@ fn parts(source: &Source, reading: &Reading, tree: &Node) -> Option<Parts> {
     if top.get("csv").is_some() && !has_flows {
         top.wrong("csv", "only the texts of flows can use its columns: add a [[flow]]");
     }
+    let broadcast = top
+        .table("broadcast", &keys::BROADCAST)
+        .and_then(|section| load::broadcast(&section, has_flows));
+    let mut fields = fields::fields(reading, &top, &source.folder);
+    if let (false, Some(broadcast), Some(entry)) = (has_flows, &broadcast, top.get("broadcast")) {
+        fields.extend(fields::of_broadcast(broadcast, entry.line));
+    }
     Some(Parts {
         about: top.text("about"),
-        fields: fields::fields(reading, &top, &source.folder),
+        fields,
         needs: load::needs(&top),
         comeback: top
             .table("load", &keys::LOAD)
             .map(|load| load::comeback(&load))
             .unwrap_or_default(),
-        broadcast: top
-            .table("broadcast", &keys::BROADCAST)
-            .and_then(|section| load::broadcast(&section, has_flows)),
+        broadcast,
         csv: top.text("csv").map(beside),
         csv_end: top.read("csv-end", rows::csv_end),
         script: top.text("script").map(beside),

@@ -2,6 +2,7 @@
 //!
 //! Times are whole microseconds unless the name says otherwise. Never here: measuring, merging, files.
 
+use super::broadcast::BroadcastJson;
 use super::load::LoadJson;
 use super::rows::{BackendJson, ErrorJson, GroupJson, HostJson, LatencyJson, SecondJson, SourceJson, TargetJson};
 use crate::merge::summary::{Judged, Latencies, Part, Rates, Summary};
@@ -36,6 +37,8 @@ pub struct Report {
     affinity: AffinityJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broadcast: Option<BroadcastJson>,
     timeline: Vec<SecondJson>,
     requirements: Vec<JudgedJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -261,6 +264,7 @@ pub fn report(summary: &Summary) -> Report {
             unknown: affinity.unknown.clone(),
         },
         events: storms(summary),
+        broadcast: summary.broadcast.as_ref().map(BroadcastJson::of),
         timeline: summary.timeline.iter().map(SecondJson::of).collect(),
         requirements: summary.requirements.iter().map(judged).collect(),
         notes: summary.notes.iter().map(warning).collect(),

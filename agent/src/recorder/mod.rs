@@ -3,16 +3,19 @@
 //! Whole-run and interval distributions are recorded side by side, so that the controller can prove that the intervals
 //! add up to the whole. Never here: sockets, protocols.
 
+pub mod cast;
 mod connections;
 pub mod counts;
 pub mod pages;
+mod recording;
 pub mod rows;
 
+pub use recording::Recording;
 pub use rows::{BackendId, SourceId};
 
 use crate::wire::fault::Fault;
-use crate::wire::histogram::Histogram;
-use crate::wire::report::{Counts, Heartbeats, Latency, Tally};
+use crate::wire::report::{Heartbeats, Latency, Tally};
+use cast::Casts;
 use pages::Pages;
 use rows::Rows;
 use std::collections::BTreeMap;
@@ -66,6 +69,7 @@ pub struct Recorder {
     stayed: Option<String>,
     first: Option<(Instant, Instant)>,
     row_latency: RowLatency,
+    casts: Option<Box<Casts>>,
 }
 
 /// Which latency stands in the rows by source, backend and target.
@@ -73,19 +77,6 @@ pub struct Recorder {
 enum RowLatency {
     Hits,
     Handshakes,
-}
-
-/// What a worker hands over once a second and at its end.
-#[derive(Debug, Clone, Default)]
-pub struct Recording {
-    /// Counts so far.
-    pub counts: Counts,
-    /// Distributions: of the interval, or of the whole run.
-    pub latency: Vec<(Latency, Histogram)>,
-    /// Warm-up totals.
-    pub warmup: Option<Tally>,
-    /// First hit's (or connect's) send less its due instant, ns, and when it was sent (ns since the start).
-    pub first: Option<(i64, i64)>,
 }
 
 impl Recorder {
@@ -111,6 +102,7 @@ impl Recorder {
             } else {
                 RowLatency::Hits
             },
+            casts: None,
         }
     }
 
@@ -297,56 +289,6 @@ impl Recorder {
         self.interval[at].get_or_insert_default().record(us);
     }
 
-    /// Counts so far, and the distributions since the last cut.
-    pub fn cut(&mut self) -> Recording {
-        let latency = Latency::ALL
-            .iter()
-            .zip(self.interval.iter_mut())
-            .filter_map(|(name, pages)| pages.as_mut().filter(|p| !p.is_empty()).map(|p| (*name, p.take())))
-            .collect();
-        Recording {
-            counts: self.counts(false),
-            latency,
-            warmup: None,
-            first: None,
-        }
-    }
-
-    /// The whole run.
-    pub fn finish(&self) -> Recording {
-        let latency = Latency::ALL
-            .iter()
-            .zip(self.whole.iter())
-            .filter_map(|(name, pages)| pages.as_ref().map(|p| (*name, p.snapshot())))
-            .collect();
-        let first = self
-            .first
-            .map(|(due, sent)| (nanos_between(due, sent), nanos_between(self.start, sent)));
-        Recording {
-            counts: self.counts(true),
-            latency,
-            warmup: self.warmup.clone(),
-            first,
-        }
-    }
-
-    fn counts(&self, whole: bool) -> Counts {
-        let (sources, backends, targets, faults) = self.rows.report(whole);
-        Counts {
-            tally: self.tally.clone(),
-            statuses: self.statuses.iter().map(|(s, n)| (*s, *n)).collect(),
-            faults,
-            sources,
-            backends,
-            targets,
-            backend_by: self.rows.backend_by.clone(),
-            backend_overflow: self.rows.backend_overflow,
-            redirected: self.redirected,
-            location: self.location.clone(),
-            stayed: self.stayed.clone(),
-        }
-    }
-
     #[inline]
     fn answered(&mut self, mark: &Mark, backend: Option<BackendId>, status: Option<u16>, us: u64) {
         self.rows.sources[usize::from(mark.source.0)].requests += 1;
@@ -400,13 +342,4 @@ impl Recorder {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn nanos_between(from: Instant, to: Instant) -> i64 {
-    let signed = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
-    if to >= from {
-        signed(to - from)
-    } else {
-        -signed(from - to)
-    }
 }

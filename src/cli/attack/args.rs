@@ -171,7 +171,7 @@ pub struct AttackArgs {
     /// Auth payload of the namespace's CONNECT
     #[arg(long, value_name = "JSON", help_heading = SOCKETIO)]
     pub auth: Option<String>,
-    /// Event to emit: 'event,json...' or '["event",{...}]' (repeatable: in turn)
+    /// Event to emit: 'event,json...' or '["event",{...}]' (repeatable: in turn); with --broadcast {{stamp}} in a text of it
     #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
     pub emit: Vec<String>,
     /// Ask for an acknowledgement and time it
@@ -180,6 +180,12 @@ pub struct AttackArgs {
     /// After an emit wait for this event and time it
     #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
     pub expect: Option<String>,
+    /// All clients listen for this event, by which the server sends on what is emitted: who hears it, and how soon
+    #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
+    pub broadcast: Option<String>,
+    /// With --broadcast: one client in K emits [default: 1/1]
+    #[arg(long, value_name = "1/K", help_heading = SOCKETIO)]
+    pub emitters: Option<String>,
     /// Repeat --message or --emit per client; without it, once after connecting
     #[arg(long, value_name = "T", help_heading = SOCKETIO)]
     pub every: Option<String>,

@@ -99,6 +99,8 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
         "emit" => Texts(&mut args.emit),
         "ack" => Switch(&mut args.ack),
         "expect" => Text(&mut args.expect),
+        "broadcast" => Text(&mut args.broadcast),
+        "emitters" => Text(&mut args.emitters),
         "every" => Text(&mut args.every),
         "connections" => Text(&mut args.connections),
         "rate" => Text(&mut args.rate),

@@ -2,6 +2,7 @@
 //! line. Reads the files that flags name and checks where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
+mod broadcast;
 pub mod crew;
 mod engineio;
 mod fields;
@@ -176,7 +177,11 @@ fn plain(
         noted.forget_what_flows_say();
     }
     target::refuse_unused_rules(args, &targets)?;
-    let broadcast = played::direct(book, &engine, program.as_deref(), &mut load)?;
+    played::way_back(book, &mut load)?;
+    let broadcast = match program.as_deref() {
+        Some(program) => played::broadcast(book, &engine, program)?,
+        None => broadcast::broadcast(args, &engine, &load, &mut noted)?,
+    };
     let bare = program.as_deref().and_then(played::bare_latency);
     let requirements = requirements(args, bare.unwrap_or(bare_latency(&engine)), &load, &mut noted)?;
     let plan = Plan {

@@ -55,6 +55,8 @@ pub(super) fn refuse_what_flows_say(args: &AttackArgs) -> Result<(), Usage> {
         ("--emit", !args.emit.is_empty()),
         ("--ack", args.ack),
         ("--expect", args.expect.is_some()),
+        ("--broadcast", args.broadcast.is_some()),
+        ("--emitters", args.emitters.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(Usage(format!(
@@ -123,58 +125,42 @@ fn rows(book: &Book, args: &AttackArgs) -> Result<Option<Sheet>, Usage> {
     read.map(Some).map_err(|error| Usage(book.wrong(None, "csv", &error)))
 }
 
-/// The way back and the storms go into the load; what is measured of broadcasts is returned.
-pub(super) fn direct(
-    book: Option<&Book>,
-    engine: &Engine,
-    program: Option<&Program>,
-    load: &mut Load,
-) -> Result<Option<Broadcast>, Usage> {
-    let Some(book) = book else {
-        return Ok(None);
+/// The way back and the storms go into the load.
+pub(super) fn way_back(book: Option<&Book>, load: &mut Load) -> Result<(), Usage> {
+    let Some(book) = book.filter(|book| book.comeback.is_some()) else {
+        return Ok(());
     };
-    let wrong = |table: &str, key: &str, text: String| Err(Usage(book.wrong(Some(table), key, &text)));
-    if book.comeback.is_some() {
-        let Load::Held(held) = load else {
-            return wrong("load", "reconnect", "reconnect: http holds no connections".into());
-        };
-        if let Some(late) = book.storms.iter().find(|at| **at >= held.end) {
-            let text = format!(
-                "storms: {} is not before the end, {}",
-                show_duration(*late),
-                show_duration(held.end)
-            );
-            return wrong("load", "storms", text);
-        }
-        // a flag about it comes first
-        held.reconnect = held.reconnect.take().or_else(|| book.comeback.clone());
-        if held.storms.is_empty() {
-            held.storms.clone_from(&book.storms);
-        }
-    }
-    let Some(broadcast) = &book.broadcast else {
-        return Ok(None);
+    let wrong = |key: &str, text: String| Err(Usage(book.wrong(Some("load"), key, &text)));
+    let Load::Held(held) = load else {
+        return wrong("reconnect", "reconnect: http holds no connections".into());
     };
-    let Engine::Socketio(socketio) = engine else {
-        return wrong(
-            "broadcast",
-            "event",
-            "broadcast: only engine socketio has events".into(),
+    if let Some(late) = book.storms.iter().find(|at| **at >= held.end) {
+        let text = format!(
+            "storms: {} is not before the end, {}",
+            show_duration(*late),
+            show_duration(held.end)
         );
+        return wrong("storms", text);
+    }
+    // a flag about it comes first
+    held.reconnect = held.reconnect.take().or_else(|| book.comeback.clone());
+    if held.storms.is_empty() {
+        held.storms.clone_from(&book.storms);
+    }
+    Ok(())
+}
+
+/// What is measured of the broadcasts that flows emit.
+pub(super) fn broadcast(book: Option<&Book>, engine: &Engine, program: &Program) -> Result<Option<Broadcast>, Usage> {
+    let Some((book, broadcast)) = book.and_then(|book| Some((book, book.broadcast.as_ref()?))) else {
+        return Ok(None);
     };
-    let stamped = match program {
-        Some(program) => is_stamped(program),
-        None if socketio.emits.is_empty() => {
-            return wrong(
-                "broadcast",
-                "event",
-                "broadcast: nobody emits; emit in [socketio]".into(),
-            );
-        }
-        None => socketio.emits.iter().all(|emit| emit.contains("{{stamp}}")),
+    let Engine::Socketio(_) = engine else {
+        let text = "broadcast: only engine socketio has events";
+        return Err(Usage(book.wrong(Some("broadcast"), "event", text)));
     };
     Ok(Some(Broadcast {
-        stamped,
+        stamped: is_stamped(program),
         ..broadcast.clone()
     }))
 }

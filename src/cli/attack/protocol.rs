@@ -43,6 +43,8 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--emit", !args.emit.is_empty()),
         ("--ack", args.ack),
         ("--expect", args.expect.is_some()),
+        ("--broadcast", args.broadcast.is_some()),
+        ("--emitters", args.emitters.is_some()),
     ];
     let given = |flags: &[&[(&'static str, bool)]]| {
         let mut all = flags.iter().flat_map(|some| some.iter());

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bare_agent;
+mod broadcast;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Trial> {
         tls::CASES,
         websocket::CASES,
         conformance::CASES,
+        broadcast::CASES,
         bare_agent::CASES,
     ];
     groups
