@@ -230,6 +230,10 @@ impl Caster {
             }
             return;
         }
+        if body.is_empty() {
+            // it came with the handshake, before bodies were kept: nobody who has just come is due
+            return;
+        }
         let ahead = 2 * 1_000_000 + hall.worker.clock_error / 1000;
         let Some(stamp) = hall.stamps.find(body).filter(|stamp| stamp.at_us <= now_us + ahead) else {
             casts.unstamped += 1;
