@@ -5,7 +5,7 @@ pub mod wire;
 
 #[cfg(feature = "engines")]
 pub mod addresses;
-#[cfg(feature = "engines")]
+#[cfg(feature = "codecs")]
 pub mod codec;
 #[cfg(feature = "engines")]
 pub mod engine;
@@ -25,6 +25,8 @@ pub mod probe;
 pub mod recorder;
 #[cfg(feature = "engines")]
 pub mod run;
+#[cfg(feature = "engines")]
+pub mod script;
 #[cfg(feature = "engines")]
 pub mod serve;
 #[cfg(feature = "engines")]

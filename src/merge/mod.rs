@@ -127,6 +127,7 @@ fn run(outcome: &Outcome) -> Run {
         started_at: outcome.started_at,
         duration_s: outcome.duration_s,
         command: plan.command.clone(),
+        playbook: plan.playbook.clone(),
         engine: match &plan.engine {
             Engine::Http(_) => Protocol::Http,
             Engine::Websocket(_) => Protocol::Websocket,

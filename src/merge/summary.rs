@@ -73,6 +73,8 @@ pub struct Run {
     pub duration_s: f64,
     /// The command line, secrets taken out.
     pub command: String,
+    /// The playbook's name, when one was named.
+    pub playbook: Option<String>,
     /// The protocol.
     pub engine: Protocol,
     /// Whether clients keep the cookies that answers set.

@@ -49,6 +49,8 @@ struct RunJson {
     started_at: String,
     duration_s: f64,
     command: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    playbook: Option<String>,
     target: String,
     engine: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,6 +196,7 @@ pub fn report(summary: &Summary) -> Report {
             started_at: run.started_at.to_string(),
             duration_s: rounded(run.duration_s),
             command: run.command.clone(),
+            playbook: run.playbook.clone(),
             target: summary
                 .targets
                 .iter()

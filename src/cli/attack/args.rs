@@ -42,6 +42,19 @@ pub struct AttackArgs {
     #[arg(long, value_name = "ARCH=FILE", help_heading = FROM)]
     pub agent_binary: Vec<String>,
 
+    /// A playbook: a shipped one (`swarm playbook list`), or a file when it has a / or ends in .toml; flags override it
+    #[arg(long, value_name = "NAME|FILE", help_heading = AT)]
+    pub playbook: Option<String>,
+    /// A value of the playbook's [vars] (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", help_heading = AT, allow_hyphen_values = true)]
+    pub set: Vec<String>,
+    /// Rows for the playbook's clients, one each; the first one names the columns
+    #[arg(long, value_name = "FILE", help_heading = AT)]
+    pub csv: Option<PathBuf>,
+    /// Clients without a row: stop opens none, wrap begins again, error refuses the plan [default: error]
+    #[arg(long, value_name = "stop|wrap|error", help_heading = AT)]
+    pub csv_end: Option<String>,
+
     /// http, websocket, socketio or engineio (Engine.IO without Socket.IO) [default: by the URL's scheme]
     #[arg(long, value_name = "NAME", help_heading = AT)]
     pub engine: Option<String>,

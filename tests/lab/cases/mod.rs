@@ -5,6 +5,7 @@ mod bare_agent;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
+mod conformance;
 mod crowd;
 mod deploy;
 mod down_hosts;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        conformance::CASES,
         bare_agent::CASES,
     ];
     groups
