@@ -22,14 +22,14 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 /// What a gate does with connections, those that stand too.
 #[derive(Clone, Copy, PartialEq)]
 enum Gate {
-    /// Passes them on. Another number: those that stand are cut.
-    Open(u32),
+    /// Passes them on to this server; those that stood before it was turned are cut.
+    Open(u16),
     /// Cuts them, new ones at once.
     Shut,
 }
 
 /// A relay before a server, so that connections can be cut without the server's say.
-async fn gate(server: u16, begin: Gate) -> (u16, watch::Sender<Gate>) {
+async fn gate(begin: Gate) -> (u16, watch::Sender<Gate>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (hand, gate) = watch::channel(begin);
@@ -38,10 +38,11 @@ async fn gate(server: u16, begin: Gate) -> (u16, watch::Sender<Gate>) {
             let mut gate = gate.clone();
             tokio::spawn(async move {
                 let since = *gate.borrow_and_update();
-                if since == Gate::Shut {
-                    return;
-                }
+                let Gate::Open(server) = since else { return };
                 let mut far = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                // else each answer of polling waits for a delayed acknowledgement
+                near.set_nodelay(true).unwrap();
+                far.set_nodelay(true).unwrap();
                 tokio::select! {
                     _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                     _ = gate.wait_for(|now| *now != since) => {}
@@ -284,9 +285,12 @@ async fn a_client_keeps_its_cookies_and_its_source_address() {
 async fn clients_that_their_server_loses_come_back() {
     each_carrier(async |carrier| {
         let (server, seen) = socketio_server().await;
-        let (port, hand) = gate(server, Gate::Open(1)).await;
+        let (other, seen_there) = socketio_server().await;
+        let (port, hand) = gate(Gate::Open(server)).await;
         let counts = Arc::clone(&seen);
-        turn(hand, Gate::Open(2), move || counts.settled.load(Ordering::Relaxed) == 8);
+        turn(hand, Gate::Open(other), move || {
+            counts.settled.load(Ordering::Relaxed) == 8
+        });
         let load = share(
             port,
             socketio(carrier, ECHO, true),
@@ -308,22 +312,24 @@ async fn clients_that_their_server_loses_come_back() {
             8,
             "{carrier:?} {told:?}"
         );
-        assert_eq!(seen.clients.load(Ordering::Relaxed), 16, "{carrier:?}");
+        assert_eq!(seen.clients.load(Ordering::Relaxed), 8, "{carrier:?}");
+        assert_eq!(seen_there.clients.load(Ordering::Relaxed), 8, "{carrier:?}");
     })
     .await;
     let (server, known) = websocket_server().await;
-    let (port, hand) = gate(server, Gate::Open(1)).await;
-    turn(hand, Gate::Open(2), all_in(&known, 10));
+    let (other, known_there) = websocket_server().await;
+    let (port, hand) = gate(Gate::Open(server)).await;
+    turn(hand, Gate::Open(other), all_in(&known, 10));
     let load = share(port, websocket(None, false), 10, 4_000, None, None);
     let counted = connections(&run(returning(load, back_off(100, None), &[])).await);
     assert_eq!((counted.dropped, counted.reconnected), (10, 10));
-    assert_eq!(known.lock().unwrap().len(), 10);
+    assert_eq!(known_there.lock().unwrap().len(), 10);
 }
 
 #[tokio::test]
 async fn after_so_many_attempts_a_client_is_lost_for_good() {
     let (server, known) = websocket_server().await;
-    let (port, hand) = gate(server, Gate::Open(1)).await;
+    let (port, hand) = gate(Gate::Open(server)).await;
     turn(hand, Gate::Shut, all_in(&known, 5));
     let load = share(port, websocket(None, false), 5, 15_000, None, None);
     // it ends by itself as soon as nobody is left: `run` waits 20 s at most
@@ -338,8 +344,8 @@ async fn after_so_many_attempts_a_client_is_lost_for_good() {
 #[tokio::test]
 async fn a_client_that_never_stood_tries_again_too() {
     let (server, known) = websocket_server().await;
-    let (port, hand) = gate(server, Gate::Shut).await;
-    turn(hand, Gate::Open(1), || true);
+    let (port, hand) = gate(Gate::Shut).await;
+    turn(hand, Gate::Open(server), || true);
     let load = share(
         port,
         websocket(Some("m"), true),
