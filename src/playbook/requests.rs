@@ -1,6 +1,7 @@
 //! The step that makes an HTTP request. Pure.
 
 use super::acts::{headers, is_table, pairs, text};
+use super::expression::{Part, parts};
 use super::keys;
 use super::origins::Origins;
 use super::reading::{Reading, Section};
@@ -108,18 +109,22 @@ fn place(scope: &Scope<'_>, node: &Node, origins: &mut Origins) -> Option<Place>
     }
 }
 
-/// A URL with what its beginning says in braces filled in, so that its host can be seen.
+/// A URL with what its beginning says in braces filled in, so that its host can be seen; the rest as it is written.
 fn beginning(reading: &Reading, raw: &str) -> Result<String, String> {
-    if raw.starts_with('/') {
-        return Ok(raw.to_string());
+    let mut out = String::new();
+    for part in parts(raw)? {
+        let known = match part {
+            Part::Plain(plain) => plain.to_string(),
+            Part::Braces(inside) if has_host(&out) => format!("{{{{{inside}}}}}"),
+            Part::Braces(inside) => reading.try_settle(&format!("{{{{{inside}}}}}"))?,
+        };
+        out.push_str(&known);
     }
-    let (host, rest) = match raw.find("}}") {
-        Some(close) if raw.starts_with("{{") => raw.split_at(close + 2),
-        _ => {
-            let from = raw.find("://").map_or(0, |at| at + 3);
-            let end = raw[from..].find(['/', '?', '#']).map_or(raw.len(), |at| from + at);
-            raw.split_at(end)
-        }
-    };
-    Ok(reading.try_settle(host)? + rest)
+    Ok(out)
+}
+
+/// Whether nothing that follows can change the host.
+fn has_host(url: &str) -> bool {
+    let after = url.find("://").map(|at| &url[at + 3..]);
+    url.starts_with('/') || after.is_some_and(|rest| rest.contains(['/', '?', '#']))
 }

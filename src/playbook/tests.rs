@@ -620,7 +620,7 @@ fn vars_are_set_by_kind_and_may_hold_braces() {
 #[test]
 fn steps_name_servers_by_whole_urls() {
     let book = book_with(
-        "[vars]\nauth = 'https://auth.test'\n[[flow]]\nsteps = [{ http = '{{auth}}/login?n={{conn}}' }, { http = 'https://auth.test:443' }, { http = 'http://[::1]:80/x' }]",
+        "[vars]\nauth = 'https://auth.test'\npath = '/x'\n[[flow]]\nsteps = [{ http = '{{auth}}/login?n={{conn}}' }, { http = 'https://auth.test:443' }, { http = 'http://[::1]:80{{path}}' }]",
         &[],
     )
     .unwrap();
