@@ -39,7 +39,7 @@ const TRANSPORTS: [&str; 3] = ["websocket", "polling", "upgrade"];
 const CLIENTS: usize = 3;
 /// swarm's clients come from the first host, the real ones from where the servers are.
 const SWARM: &str = "10.77.0.1";
-/// The servers' interval is 2 s: two heartbeats, and a second on either side of each for a slow machine.
+/// The servers' interval is 2 s: two heartbeats, with a second to spare.
 const TWO_BEATS: u64 = 5_000;
 const SHORT: u64 = 500;
 
@@ -328,6 +328,12 @@ fn sessions(log: &Value, scenario: &Scenario, upgrades: bool, swarm: bool) -> Ve
                     kept[word].take();
                 }
             }
+            // both the last poll and the close packet are on their way: which comes first decides what the server calls it
+            if scenario.stays && kept["closed"] == "forced close" {
+                kept["closed"] = json!("transport close");
+            }
+            // a slow machine may give one of them time for a third
+            kept["beats"] = json!(kept["beats"].as_u64().map(|beats| beats.min(2)));
             if !scenario.ends_alike {
                 kept["closed"].take();
                 kept["did"]

@@ -80,7 +80,6 @@ async function one() {
   if (plan.stays) return;
   for (const socket of sockets) socket.disconnect();
   manager.engine?.close();
-  await pause(50);
 }
 
 async function oneRaw() {
@@ -96,10 +95,10 @@ async function oneRaw() {
   await pause(plan.hold);
   if (plan.stays) return;
   engine.close();
-  await pause(50);
 }
 
 Promise.all(Array.from({ length: plan.clients }, plan.raw ? oneRaw : one)).then(
-  () => { console.log(JSON.stringify(seen)); process.exit(0); },
+  // It ends by itself when all that it has to say is said.
+  () => console.log(JSON.stringify(seen)),
   (e) => { console.error(e); process.exit(1); },
 );
