@@ -6,9 +6,13 @@ pub mod wire;
 #[cfg(feature = "engines")]
 pub mod addresses;
 #[cfg(feature = "engines")]
+pub mod clock;
+#[cfg(feature = "engines")]
 pub mod codec;
 #[cfg(feature = "engines")]
 pub mod engine;
+#[cfg(feature = "engines")]
+pub mod exec;
 #[cfg(feature = "engines")]
 pub mod flow;
 #[cfg(feature = "engines")]
