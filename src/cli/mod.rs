@@ -4,6 +4,8 @@
 
 pub mod ask;
 pub mod attack;
+pub mod crew;
+pub mod crew_args;
 pub mod demo;
 pub mod down;
 #[cfg(feature = "aws")]
@@ -14,7 +16,9 @@ pub mod extend;
 pub mod fleet_access;
 pub mod greet;
 pub mod hosts;
+pub mod joined;
 pub mod preview;
+pub mod run_id;
 #[cfg(feature = "aws")]
 pub mod scope;
 #[cfg(feature = "aws")]

@@ -1,6 +1,6 @@
 //! `swarm status`: what exists, by EC2's word and not by the ledger's alone. Changes nothing.
 
-use super::attack::run_id;
+use super::run_id;
 use super::fleet_access::{rows, transport};
 use super::greet::greet;
 use super::scope::{Noted, Scope, ScopeArgs, noted, scope};

@@ -6,6 +6,7 @@
 
 pub mod clocks;
 pub mod doubts;
+pub mod exec;
 pub mod figures;
 #[cfg(test)]
 pub mod fixture;

@@ -37,13 +37,13 @@ fn places() -> Vec<PathBuf> {
     let own = std::env::current_exe().ok().filter(|file| file.is_file());
     let beside = own.and_then(|file| Some(file.parent()?.to_owned()));
     // an agent of this machine runs from memory, or from a build's folder, where nothing is to be left
-    let beside = beside.filter(|folder| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("swarm")));
+    let beside = beside.filter(|folder| {
+        folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("swarm"))
+    });
     let fixed = ["/var/tmp", "/tmp", "/dev/shm"].map(PathBuf::from);
-    beside
-        .into_iter()
-        .chain([std::env::temp_dir()])
-        .chain(fixed)
-        .collect()
+    beside.into_iter().chain([std::env::temp_dir()]).chain(fixed).collect()
 }
 
 /// Uploads on their way into the folder.
@@ -98,7 +98,8 @@ impl Arriving {
                 .mode(0o600)
                 .open(self.folder.join(&upload.name))
                 .map_err(wrong)?;
-            file.set_permissions(Permissions::from_mode(upload.mode & MODE)).map_err(wrong)?;
+            file.set_permissions(Permissions::from_mode(upload.mode & MODE))
+                .map_err(wrong)?;
             if upload.size > 0 {
                 let size = upload.size;
                 self.open = Some((file, upload, size));
@@ -122,7 +123,10 @@ impl Leaving {
     pub fn open(folder: &Path, path: &str) -> io::Result<Self> {
         // what is a pipe is not waited for
         let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(path))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(folder.join(path))?;
         let about = file.metadata()?;
         if !about.is_file() {
             return Err(io::Error::other("it is no file"));
@@ -140,12 +144,10 @@ impl Leaving {
     pub fn next(&mut self, most: usize) -> io::Result<Vec<u8>> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(most).min(PIECE);
         let mut bytes = vec![0; wanted];
-        self.file
-            .read_exact(&mut bytes)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => io::Error::other("it shrank while it was read"),
-                _ => error,
-            })?;
+        self.file.read_exact(&mut bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("it shrank while it was read"),
+            _ => error,
+        })?;
         self.left -= wanted as u64;
         Ok(bytes)
     }

@@ -45,7 +45,10 @@ fn ready(hold: &Hold) -> Command {
     if let Some(zeroth) = &program.zeroth {
         command.arg0(zeroth);
     }
-    command.args(&program.arguments).current_dir(&hold.folder).stdin(Stdio::null());
+    command
+        .args(&program.arguments)
+        .current_dir(&hold.folder)
+        .stdin(Stdio::null());
     // the agent's own is that of the script which brought it
     umask(rustix::fs::Mode::from_raw_mode(0o022));
     command
@@ -65,7 +68,9 @@ fn in_words(error: &io::Error, command: &Command, folder: &Path) -> String {
     let program = command.get_program().to_string_lossy();
     let is_uploaded = !program.contains('/') && folder.join(&*program).is_file();
     match error.kind() {
-        io::ErrorKind::NotFound if is_uploaded => format!("{program}: not in PATH; ./{program} is the file that came with --upload"),
+        io::ErrorKind::NotFound if is_uploaded => {
+            format!("{program}: not in PATH; ./{program} is the file that came with --upload")
+        }
         io::ErrorKind::NotFound => format!("{program}: no such program (or its interpreter is missing)"),
         _ => format!("{program}: {error}"),
     }

@@ -46,7 +46,12 @@ impl Exec {
             // the link may be on its way out
             match Job::armed(order, hears, lines.clone()).await {
                 Ok(job) => {
-                    lines.send(FromAgent::Armed(Box::new(Armed { round, ..Armed::default() }))).ok();
+                    lines
+                        .send(FromAgent::Armed(Box::new(Armed {
+                            round,
+                            ..Armed::default()
+                        })))
+                        .ok();
                     job.run().await;
                 }
                 Err(Some(reason)) => drop(lines.send(FromAgent::Refused { reason })),
@@ -123,7 +128,9 @@ impl Job {
                 login_shell: order.login_shell,
                 folder: folder.clone(),
             };
-            held(hold).await.map_err(|error| Some(format!("the command cannot be held ready: {error}")))
+            held(hold)
+                .await
+                .map_err(|error| Some(format!("the command cannot be held ready: {error}")))
         };
         let (child, guardian, output, errors) = match made.await {
             Ok(made) => made,

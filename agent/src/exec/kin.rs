@@ -41,7 +41,9 @@ pub(super) fn below(root: u32) -> Vec<u32> {
     let Ok(folder) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let numbers = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let numbers = folder
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let stats = numbers.filter_map(|pid: u32| {
         let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
         let (parent, lives) = parent_of(&String::from_utf8_lossy(&text))?;

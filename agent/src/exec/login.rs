@@ -61,7 +61,9 @@ fn in_login(shell: Option<OsString>, script: OsString, more: Vec<OsString>) -> P
 }
 
 fn shell_name(shell: Option<&OsString>) -> String {
-    let path = shell.filter(|path| !path.is_empty()).map_or(SH.into(), |path| path.to_string_lossy());
+    let path = shell
+        .filter(|path| !path.is_empty())
+        .map_or(SH.into(), |path| path.to_string_lossy());
     path.rsplit('/').next().unwrap_or("sh").to_owned()
 }
 
@@ -106,10 +108,22 @@ mod tests {
         let words = ["wrk", "a b", "$x"];
         for (login, shell, says) in [
             (false, Some("/bin/bash"), "[wrk][wrk][a b][$x]"),
-            (true, Some("/bin/bash"), "[/bin/bash][-bash][-c][exec \"$@\"][swarm][wrk][a b][$x]"),
+            (
+                true,
+                Some("/bin/bash"),
+                "[/bin/bash][-bash][-c][exec \"$@\"][swarm][wrk][a b][$x]",
+            ),
             (true, None, "[/bin/sh][-sh][-c][exec \"$@\"][swarm][wrk][a b][$x]"),
-            (true, Some("/bin/tcsh"), "[/bin/tcsh][-tcsh][-c][exec $argv:q][wrk][a b][$x]"),
-            (true, Some("/usr/bin/fish"), "[/usr/bin/fish][-fish][-c][exec $argv][wrk][a b][$x]"),
+            (
+                true,
+                Some("/bin/tcsh"),
+                "[/bin/tcsh][-tcsh][-c][exec $argv:q][wrk][a b][$x]",
+            ),
+            (
+                true,
+                Some("/usr/bin/fish"),
+                "[/usr/bin/fish][-fish][-c][exec $argv][wrk][a b][$x]",
+            ),
         ] {
             assert_eq!(shown(&words, login, shell), says);
         }
@@ -119,7 +133,10 @@ mod tests {
     fn a_line_is_the_shells() {
         let line = Words::Line(b"a | b".to_vec().into());
         let plain = program(&line, false, Some("/bin/bash".into()));
-        assert_eq!((plain.path, plain.arguments), ("/bin/sh".into(), vec!["-c".into(), "a | b".into()]));
+        assert_eq!(
+            (plain.path, plain.arguments),
+            ("/bin/sh".into(), vec!["-c".into(), "a | b".into()])
+        );
         let login = program(&line, true, Some("/bin/bash".into()));
         assert_eq!((login.path, login.zeroth), ("/bin/bash".into(), Some("-bash".into())));
     }

@@ -2,16 +2,13 @@
 //! where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
-pub mod crew;
 mod engineio;
-pub mod fleet;
 mod held;
 pub mod later;
 mod load;
-mod outputs;
+pub(super) mod outputs;
 mod protocol;
 mod request;
-pub mod run_id;
 mod socketio;
 mod stages;
 pub mod steps;
@@ -19,8 +16,9 @@ mod target;
 mod watch;
 
 use self::args::AttackArgs;
-use super::Usage;
+use super::crew_args::{Noted, read, read_or};
 use super::hosts::{HostsFrom, SshOptions};
+use super::{Usage, joined, run_id};
 use crate::plan::Plan;
 use crate::requirement::{Requirement, bare_latency};
 use crate::secret;
@@ -51,7 +49,7 @@ impl Surroundings {
                 .collect(),
             environment: Box::new(|name| std::env::var(name).ok()),
             run: run_id::fresh(),
-            fleets: fleet::known(),
+            fleets: joined::known(),
         }
     }
 }
@@ -101,29 +99,12 @@ pub enum Mode {
     ArmOnly,
 }
 
-/// What was filled in and what is in doubt, gathered on the way.
-#[derive(Debug, Default)]
-struct Noted {
-    defaults: Vec<String>,
-    notes: Vec<(String, String)>,
-}
-
-impl Noted {
-    fn took(&mut self, flag: impl Into<String>) {
-        self.defaults.push(flag.into());
-    }
-
-    fn note(&mut self, kind: &str, text: impl Into<String>) {
-        self.notes.push((kind.into(), text.into()));
-    }
-}
-
 /// What the flags mean.
 pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackCommand, Usage> {
     let mut noted = Noted::default();
     let aim = target::aim(args)?;
     protocol::refuse_strangers(args, aim.kind)?;
-    let hosts = outputs::hosts(args, around, &mut noted)?;
+    let hosts = args.crew.hosts(&around.fleets, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
     let limits = request::limits(args, &mut noted)?;
     let load = load::load(
@@ -149,8 +130,8 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         tls: request::tls(args)?,
         backend_from: request::backend_from(args)?,
         limits,
-        sources: request::sources(args)?,
-        min_hosts: outputs::min_hosts(args, &mut noted)?,
+        sources: args.crew.sources()?,
+        min_hosts: args.crew.min_hosts(&mut noted)?,
         requirements,
         strict: args.strict,
         trace: args.trace_one,
@@ -160,11 +141,11 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         plan,
         notes: noted.notes,
         hosts,
-        ssh: args.from.ssh(),
+        ssh: args.crew.from.ssh(),
         outputs: outputs::outputs(args)?,
         mode: outputs::mode(args)?,
         yes: args.yes,
-        agent_binaries: outputs::agent_binaries(args)?,
+        agent_binaries: args.crew.agent_binaries()?,
     })
 }
 
@@ -211,32 +192,6 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     }
     pairs.retain(|(typed, shown)| typed != shown);
     pairs
-}
-
-/// Reads one flag's value, its name before any error.
-fn read<T>(flag: &str, typed: &Option<String>, how: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Usage> {
-    typed
-        .as_deref()
-        .map(|text| how(text).map_err(|error| Usage(format!("{flag} {text}: {error}"))))
-        .transpose()
-}
-
-/// Reads one flag's value or takes its default, which is then printed.
-fn read_or<T: Copy>(
-    flag: &str,
-    typed: &Option<String>,
-    how: impl Fn(&str) -> Result<T, String>,
-    default: T,
-    shown: impl Fn(T) -> String,
-    noted: &mut Noted,
-) -> Result<T, Usage> {
-    match read(flag, typed, how)? {
-        Some(value) => Ok(value),
-        None => {
-            noted.took(format!("{flag} {}", shown(default)));
-            Ok(default)
-        }
-    }
 }
 
 #[cfg(test)]

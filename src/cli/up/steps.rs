@@ -8,7 +8,7 @@ use super::ready::{NotReady, Reach, until_ready};
 use super::rollback::{removed, roll_back};
 use super::{Mode, UpCommand};
 use crate::agent_binary::AgentBinaries;
-use crate::cli::attack::run_id;
+use crate::cli::run_id;
 use crate::cli::fleet_access;
 use crate::cli::units::comma;
 use crate::error::{Error, Exit};
