@@ -94,7 +94,11 @@ impl OrderPlan {
 /// interfaces that others can reach, IPv4 before IPv6.
 pub fn source_of(told: &[IpAddr], hello: Option<&Hello>) -> IpAddr {
     let own = hello.map_or(&[][..], |hello| &hello.interfaces);
-    let reachable = || own.iter().map(|(_, address)| *address).filter(|address| !is_own_business(*address));
+    let reachable = || {
+        own.iter()
+            .map(|(_, address)| *address)
+            .filter(|address| !is_own_business(*address))
+    };
     told.first()
         .copied()
         .or_else(|| reachable().find(IpAddr::is_ipv4))
@@ -112,7 +116,10 @@ fn is_own_business(address: IpAddr) -> bool {
 
 /// Whether the words name this placeholder.
 pub fn names(words: &Words, placeholder: &str) -> bool {
-    let holds = |text: &[u8]| text.windows(placeholder.len()).any(|part| part == placeholder.as_bytes());
+    let holds = |text: &[u8]| {
+        text.windows(placeholder.len())
+            .any(|part| part == placeholder.as_bytes())
+    };
     match words {
         Words::Argv(argv) => argv.iter().any(|word| holds(word)),
         Words::Line(line) => holds(line),
@@ -144,7 +151,10 @@ const SHARE: &[u8] = b"{share:";
 /// The number of `share:1000`.
 fn share(name: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(name.strip_prefix(b"share:")?).ok()?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
 }
 
 /// One host among the others.
@@ -167,7 +177,9 @@ impl Place<'_> {
         let mut filled = Vec::with_capacity(text.len());
         let mut rest = text;
         while let Some((first, more)) = rest.split_first() {
-            let end = (*first == b'{').then(|| more.iter().position(|byte| *byte == b'}')).flatten();
+            let end = (*first == b'{')
+                .then(|| more.iter().position(|byte| *byte == b'}'))
+                .flatten();
             match end.and_then(|end| Some((self.value(&more[..end])?, end))) {
                 Some((value, end)) => {
                     filled.extend_from_slice(value.as_bytes());
@@ -248,7 +260,11 @@ mod tests {
             ("{share:1}", "1", "0"),
             (r#"{"a":{index}}"#, r#"{"a":0}"#, r#"{"a":1}"#),
             ("${host} {{host}} {", "$h0 {h0} {", "$h1 {h1} {"),
-            ("awk {print} {} {Host} {share}", "awk {print} {} {Host} {share}", "awk {print} {} {Host} {share}"),
+            (
+                "awk {print} {} {Host} {share}",
+                "awk {print} {} {Host} {share}",
+                "awk {print} {} {Host} {share}",
+            ),
         ] {
             assert_eq!(filled(text, &[1, 1]), [first, second], "{text}");
         }

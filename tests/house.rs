@@ -35,7 +35,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("settle", &["dialogue", "fleet", "transport"]),
     (
         "show",
-        &["balancer", "fleet", "conduct", "merge", "plan", "requirement"],
+        &["balancer", "fleet", "conduct", "merge", "plan", "requirement", "secret"],
     ),
     ("signal", &[]),
     ("source", &["plan"]),
@@ -68,7 +68,10 @@ const AGENT: &[(&str, &[&str])] = &[
             "flow", "gather", "host", "net", "pacer", "recorder", "trace", "wire", "worker",
         ],
     ),
-    ("serve", &["clock", "exec", "host", "net", "preflight", "probe", "run", "wire"]),
+    (
+        "serve",
+        &["clock", "exec", "host", "net", "preflight", "probe", "run", "wire"],
+    ),
     ("timer", &[]),
     ("trace", &["wire"]),
     ("wire", &[]),

@@ -11,6 +11,7 @@ pub mod down;
 #[cfg(feature = "aws")]
 pub mod down_fleets;
 pub mod down_hosts;
+pub mod exec;
 #[cfg(feature = "aws")]
 pub mod extend;
 pub mod fleet_access;
@@ -77,6 +78,8 @@ pub enum Command {
     Extend(extend::ExtendArgs),
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
+    /// Run any command on many hosts at one instant; its output, exit status and files come back
+    Exec(Box<exec::args::ExecArgs>),
     /// Remove everything of your fleets and verify that nothing is left; with --hosts: end agents there, remove their file
     Down(Box<down::DownArgs>),
     /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test

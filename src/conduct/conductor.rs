@@ -312,7 +312,10 @@ impl Conductor {
         let now = now_ns();
         let start = self.muster.start_ns.unwrap_or(now);
         let posts = self.muster.posts.into_iter();
-        let hosts = posts.zip(self.hosts).map(|(post, host)| host.outcome(post, now)).collect();
+        let hosts = posts
+            .zip(self.hosts)
+            .map(|(post, host)| host.outcome(post, now))
+            .collect();
         Outcome {
             plan: self.plan,
             started_at: self.muster.started_at,

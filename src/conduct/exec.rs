@@ -270,7 +270,10 @@ impl Conductor<'_> {
             let post = &self.muster.posts[*host];
             let Some(own) = source::of_host(&post.entrant.sources, &self.plan.sources, post.hello.as_ref()) else {
                 self.gone(*host, "owns none of the addresses of --source-ips".to_owned());
-                return Ok(());
+                return match self.muster.phase.at(Step::Greeted).is_empty() {
+                    true => Err(ConductError::SourceUnowned("every address named".to_owned())),
+                    false => Ok(()),
+                };
             };
             sources.push(own);
         }
@@ -280,7 +283,11 @@ impl Conductor<'_> {
         }
         let again = self.seats.iter().any(|seat| seat.order.is_some());
         if again {
-            let text = format!("orders were given again, over {} of {} hosts", there.len(), self.seats.len());
+            let text = format!(
+                "orders were given again, over {} of {} hosts",
+                there.len(),
+                self.seats.len()
+            );
             self.warnings.push(("hosts".to_owned(), text));
         }
         let hired = there.iter().zip(&sources).map(|(host, own)| {

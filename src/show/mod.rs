@@ -3,6 +3,7 @@
 //! Never here: measuring, merging, deciding how a run ended.
 
 pub mod clean;
+pub mod exec;
 pub mod figures;
 pub mod files;
 pub mod fleet;

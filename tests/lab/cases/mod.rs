@@ -9,6 +9,7 @@ mod crowd;
 mod deploy;
 mod down_hosts;
 mod ends;
+mod exec;
 mod fleet;
 mod fleet_ends;
 mod fleet_faults;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Trial> {
         stickiness::CASES,
         clocks::CASES,
         ends::CASES,
+        exec::CASES,
         deploy::CASES,
         down_hosts::CASES,
         hosts_refused::CASES,
