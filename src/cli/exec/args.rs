@@ -20,12 +20,12 @@ pub struct ExecArgs {
     #[command(flatten)]
     pub crew: CrewArgs,
 
-    /// Program and arguments
-    #[arg(last = true, value_name = "COMMAND", help_heading = WHAT)]
-    pub command: Vec<OsString>,
     /// Words before `--`, which are no flags
     #[arg(hide = true)]
     pub stray: Vec<OsString>,
+    /// Program and arguments
+    #[arg(last = true, value_name = "COMMAND", help_heading = WHAT)]
+    pub command: Vec<OsString>,
     /// A line for /bin/sh instead of a command
     #[arg(long, value_name = "LINE", help_heading = WHAT, allow_hyphen_values = true)]
     pub shell: Option<OsString>,
