@@ -3,6 +3,8 @@
 //! It runs on a thread of its own with non-blocking descriptors, so that pings are answered while the load runs. Never
 //! here: engines, the wall clock.
 
+use crate::clock::{instant_of, monotonic_ns};
+use crate::exec::Exec;
 use crate::host;
 use crate::net::paths::{self, Paths};
 use crate::net::resolve;
@@ -10,12 +12,12 @@ use crate::net::tls::TlsSetup;
 use crate::preflight;
 use crate::probe;
 use crate::run::{Armed, Run};
+use crate::wire::exec::{Order, ToExec};
 use crate::wire::frame::{Inbox, Outbox};
 use crate::wire::message::{self, FromAgent, Hello, ToAgent};
 use crate::wire::share::{Engine, Load, Share};
 use crate::wire::{MAGIC, frame::FrameError};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ struct Agent {
     arming: Option<JoinHandle<()>>,
     armed: Option<Armed>,
     run: Option<Run>,
+    exec: Option<Exec>,
     silence: Duration,
     events: mpsc::UnboundedSender<Event>,
     happened: mpsc::UnboundedReceiver<Event>,
@@ -112,6 +115,7 @@ impl Agent {
             arming: None,
             armed: None,
             run: None,
+            exec: None,
             silence: SILENCE,
             events,
             happened,
@@ -183,16 +187,34 @@ impl Agent {
                 }
             }
             ToAgent::Start { at, clock_error } => self.start(at, clock_error)?,
-            ToAgent::Drain => match &self.run {
-                Some(run) => run.drain(),
-                None => return Ok(Next::Leave),
+            ToAgent::Drain => match (&self.run, &self.exec) {
+                (Some(run), _) => run.drain(),
+                (None, Some(exec)) => exec.drain(),
+                (None, None) => return Ok(Next::Leave),
             },
             ToAgent::Bye => return Ok(Next::Leave),
+            ToAgent::Exec(ToExec::Order(order)) => self.order(order),
+            ToAgent::Exec(told) => {
+                if let Some(exec) = &self.exec {
+                    exec.tell(told);
+                }
+            }
         }
         Ok(Next::Go)
     }
 
+    /// A command; it arms aside and says so itself.
+    fn order(&mut self, order: Order) {
+        self.silence = Duration::from_nanos(order.silence).max(Duration::from_secs(1));
+        // one that was only held ends with its handle
+        self.exec = Some(Exec::launch(order, self.lines.clone()));
+    }
+
     fn start(&mut self, at: u64, clock_error: u64) -> Result<(), ServeError> {
+        if let Some(exec) = &self.exec {
+            exec.start(at);
+            return Ok(());
+        }
         let Some(armed) = self.armed.take() else {
             let refused = FromAgent::Refused {
                 reason: "told to start before it was armed".to_owned(),
@@ -307,16 +329,4 @@ async fn write_some(output: &AsyncFd<OwnedFd>, bytes: &[u8]) -> io::Result<usize
             return done;
         }
     }
-}
-
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
-}
-
-/// The instant at `ns` of the monotonic clock; one that has passed is now.
-fn instant_of(ns: u64) -> Instant {
-    let now = Instant::now();
-    let until = ns.saturating_sub(monotonic_ns());
-    now + Duration::from_nanos(until)
 }

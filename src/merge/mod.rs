@@ -7,6 +7,7 @@
 pub mod broadcast;
 pub mod clocks;
 pub mod doubts;
+pub mod exec;
 pub mod figures;
 #[cfg(test)]
 pub mod fixture;

@@ -4,6 +4,7 @@
 
 mod broadcast;
 pub mod clean;
+pub mod exec;
 pub mod figures;
 pub mod files;
 pub mod fleet;

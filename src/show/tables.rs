@@ -340,7 +340,7 @@ pub fn requirements(summary: &Summary) -> String {
 }
 
 /// A table of at most [`ROWS`] rows; empty without any.
-fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &str) -> String {
+pub(super) fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &str) -> String {
     let left = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
     match (rows.is_empty(), left) {
