@@ -382,7 +382,9 @@ fn shipped_playbooks_come_to_what_they_say() {
     assert_eq!((held.clients, held.end), (ramp, 35 * S));
     assert!(plan("--playbook chat-broadcast").broadcast.unwrap().stamped);
     let storm = plan("--playbook reconnect-storm --set jitter=0").load;
-    assert!(matches!(storm, Load::Held(held) if held.storms == [7 * S] && held.reconnect.as_ref().unwrap().jitter == 0));
+    assert!(
+        matches!(storm, Load::Held(held) if held.storms == [7 * S] && held.reconnect.as_ref().unwrap().jitter == 0)
+    );
     let login = plan("--playbook login-then-socket").program.unwrap();
     let Act::Http(http) = &login.flows[0].steps[0].act else {
         panic!("the log-in")
