@@ -182,7 +182,7 @@ impl Agent {
                     earlier.abort();
                 }
             }
-            ToAgent::Start { at } => self.start(at)?,
+            ToAgent::Start { at, clock_error } => self.start(at, clock_error)?,
             ToAgent::Drain => match &self.run {
                 Some(run) => run.drain(),
                 None => return Ok(Next::Leave),
@@ -192,7 +192,7 @@ impl Agent {
         Ok(Next::Go)
     }
 
-    fn start(&mut self, at: u64) -> Result<(), ServeError> {
+    fn start(&mut self, at: u64, clock_error: u64) -> Result<(), ServeError> {
         let Some(armed) = self.armed.take() else {
             let refused = FromAgent::Refused {
                 reason: "told to start before it was armed".to_owned(),
@@ -200,7 +200,7 @@ impl Agent {
             return self.outbox.data(&refused).map_err(ServeError::Frame);
         };
         let start = instant_of(at);
-        self.run = Some(Run::launch(&armed, start, self.lines.clone())?);
+        self.run = Some(Run::launch(&armed, start, clock_error, self.lines.clone())?);
         Ok(())
     }
 

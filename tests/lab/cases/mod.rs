@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bare_agent;
+mod broadcast;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
@@ -17,6 +18,7 @@ mod fleet_many;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
+mod reconnect;
 mod smoke;
 mod spread;
 mod stickiness;
@@ -47,6 +49,7 @@ pub fn all() -> Vec<Trial> {
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,
+        reconnect::CASES,
         clocks::CASES,
         ends::CASES,
         deploy::CASES,
@@ -56,6 +59,7 @@ pub fn all() -> Vec<Trial> {
         tls::CASES,
         websocket::CASES,
         conformance::CASES,
+        broadcast::CASES,
         bare_agent::CASES,
     ];
     groups

@@ -3,7 +3,7 @@
 
 use super::machine::Machine;
 use super::namespaces::State;
-use super::{Action, Namespace, Said, short};
+use super::{Action, Namespace, PUT_OUT, Said, short};
 use crate::codec::socketio::{self, Kind, Packet};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::Version;
@@ -149,7 +149,7 @@ impl Machine {
             out.push(Action::Said(Said::Left { namespace: number }));
             return;
         }
-        let fault = Fault::new(FaultKind::ClosedByServer, "namespace left by the server");
+        let fault = Fault::new(FaultKind::ClosedByServer, PUT_OUT);
         self.ending.get_or_insert(Box::new(fault));
     }
 
