@@ -16,6 +16,7 @@ pub mod link;
 pub mod merge;
 pub mod order;
 pub mod plan;
+pub mod playbook;
 pub mod requirement;
 pub mod secret;
 pub mod settle;

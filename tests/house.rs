@@ -30,6 +30,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ),
     ("order", &["plan", "split"]),
     ("plan", &["requirement"]),
+    ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),
     ("settle", &["dialogue", "fleet", "transport"]),
@@ -68,6 +69,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "flow", "gather", "host", "net", "pacer", "recorder", "trace", "wire", "worker",
         ],
     ),
+    ("script", &[]),
     (
         "serve",
         &["clock", "exec", "host", "net", "preflight", "probe", "run", "wire"],

@@ -7,7 +7,7 @@ pub mod wire;
 pub mod addresses;
 #[cfg(feature = "engines")]
 pub mod clock;
-#[cfg(feature = "engines")]
+#[cfg(feature = "codecs")]
 pub mod codec;
 #[cfg(feature = "engines")]
 pub mod engine;
@@ -29,6 +29,8 @@ pub mod probe;
 pub mod recorder;
 #[cfg(feature = "engines")]
 pub mod run;
+#[cfg(feature = "engines")]
+pub mod script;
 #[cfg(feature = "engines")]
 pub mod serve;
 #[cfg(feature = "engines")]

@@ -4,10 +4,13 @@
 //! computes the same due times for the whole plan and takes the numbers that are its own, so that hosts which start at
 //! one instant do not fire in bursts. Never here: clocks, sleeping.
 
-use crate::wire::share::{Level, Schedule, Stage};
+use crate::wire::share::{Deal, Held, Level, Load, Schedule, Share, Stage};
 
 /// Twice the number of nanoseconds times microhertz in one hit: the unit in which hits are counted exactly.
 const HIT: u128 = 2_000_000_000_000_000;
+
+/// How long Linux keeps back the port of a connection that this side has closed (TIME_WAIT), ns.
+const PORT_REST: u64 = 60_000_000_000;
 
 /// When hit `n` is due; `None` when the schedule ends before it.
 pub fn due(schedule: &Schedule, n: u64) -> Option<u64> {
@@ -39,6 +42,19 @@ pub fn length(stages: &[Stage]) -> u64 {
     stages.iter().map(|stage| stage.duration).sum()
 }
 
+/// How many local ports one socket of a held client takes at most: one for each of its lives within [`PORT_REST`]. Those
+/// that a storm ends are closed by us, and the system keeps such ports back.
+pub fn lives(held: &Held) -> u64 {
+    let storms = &held.storms;
+    let within = |from: u64| {
+        storms
+            .iter()
+            .filter(|at| (from..from + PORT_REST).contains(*at))
+            .count()
+    };
+    1 + storms.iter().map(|from| within(*from)).max().unwrap_or(0) as u64
+}
+
 /// The offset inside a stage at which `wanted` (in 1/[`HIT`] hits) has been dealt out:
 /// 2 from t + (to - from) t^2 / duration = wanted.
 fn inside(stage: &Stage, wanted: u128) -> u64 {
@@ -51,6 +67,34 @@ fn inside(stage: &Stage, wanted: u128) -> u64 {
     let root = (base * base + 4.0 * slope * x).max(0.0).sqrt();
     let t = 2.0 * x / (base + root).max(f64::MIN_POSITIVE);
     (t.round() as u64).min(stage.duration)
+}
+
+/// The clients that send, where not all of them do: one in so many, those whose number is 0 modulo it.
+pub fn one_in(share: &Share) -> Option<u64> {
+    let broadcast = share.broadcast.as_ref().filter(|_| share.program.is_none())?;
+    Some(broadcast.one_in).filter(|n| *n > 1)
+}
+
+/// Which messages of the whole are this share's: those with its numbers. Where only some clients send, message n belongs to
+/// the n-th of these, in turn, and so to the host that has that client.
+pub fn messages(share: &Share) -> Deal {
+    match (one_in(share), &share.load) {
+        (Some(one_in), Load::Held(held)) => {
+            let clients = connections(&held.clients);
+            let mine = (0..share.deal.count(clients)).map(|k| share.deal.number(k));
+            senders(one_in, clients, mine)
+        }
+        _ => share.deal.clone(),
+    }
+}
+
+/// The same for some of the clients of a share, by their numbers.
+pub fn senders(one_in: u64, clients: u64, mine: impl Iterator<Item = u64>) -> Deal {
+    let place = |number: u64| u32::try_from(number / one_in).unwrap_or(u32::MAX);
+    Deal {
+        mine: mine.filter(|number| number % one_in == 0).map(place).collect(),
+        slots: u32::try_from(clients.div_ceil(one_in)).unwrap_or(u32::MAX).max(1),
+    }
 }
 
 /// A time in which a connection is open: from its opening to its closing, ns since the start instant; without an end it
@@ -218,6 +262,27 @@ mod tests {
             }]
         );
         assert_eq!(spans(&level, 10), []);
+    }
+
+    #[test]
+    fn storms_take_ports_while_they_rest() {
+        for (storms, lives_expected) in [
+            (vec![], 1),
+            (vec![10], 2),
+            (vec![10, 30, 69], 4),
+            (vec![10, 70, 129], 3),
+            (vec![10, 80, 200], 2),
+        ] {
+            let held = Held {
+                clients: Level::Ramp { count: 1, rate: None },
+                end: 300 * SECOND,
+                cadence: None,
+                requests: None,
+                reconnect: None,
+                storms: storms.iter().map(|s| s * SECOND).collect(),
+            };
+            assert_eq!(lives(&held), lives_expected, "{storms:?}");
+        }
     }
 
     proptest! {

@@ -186,7 +186,7 @@ impl Agent {
                     earlier.abort();
                 }
             }
-            ToAgent::Start { at } => self.start(at)?,
+            ToAgent::Start { at, clock_error } => self.start(at, clock_error)?,
             ToAgent::Drain => match (&self.run, &self.exec) {
                 (Some(run), _) => run.drain(),
                 (None, Some(exec)) => exec.drain(),
@@ -210,7 +210,7 @@ impl Agent {
         self.exec = Some(Exec::launch(order, self.lines.clone()));
     }
 
-    fn start(&mut self, at: u64) -> Result<(), ServeError> {
+    fn start(&mut self, at: u64, clock_error: u64) -> Result<(), ServeError> {
         if let Some(exec) = &self.exec {
             exec.start(at);
             return Ok(());
@@ -222,7 +222,7 @@ impl Agent {
             return self.outbox.data(&refused).map_err(ServeError::Frame);
         };
         let start = instant_of(at);
-        self.run = Some(Run::launch(&armed, start, self.lines.clone())?);
+        self.run = Some(Run::launch(&armed, start, clock_error, self.lines.clone())?);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::phase::{Next, Step};
 use super::seat::Seat;
 use super::server;
 use super::{ConductError, Entrant, Until, planned_end};
-use crate::clock::now_ns;
+use crate::clock::{now_ns, unix_ms};
 use crate::consent;
 use crate::plan::Plan;
 use crate::signal::Interrupt;
@@ -205,7 +205,10 @@ impl Conductor {
             );
             self.warnings.push(("hosts".to_owned(), text));
         }
-        for (host, share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
+        for (host, mut share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
+            if let Some(program) = &mut share.program {
+                program.sent_unix_ms = unix_ms();
+            }
             self.hosts[host].deal(&self.muster.posts[host], share);
         }
         self.dealt = true;

@@ -5,11 +5,12 @@ use super::Entrant;
 use super::event::Event;
 use super::outcome::Clock;
 use super::phase::{Phase, Step};
-use super::sync::{Sample, Sync, in_agents_clock};
+use super::sync::{Sample, Sync, between, in_agents_clock};
 use crate::clock::now_ns;
 use crate::link::LinkHandle;
 use crate::signal::Interrupt;
 use std::time::Duration;
+use swarm_agent::wire::broadcast::error_at;
 use swarm_agent::wire::message::{Hello, ToAgent};
 use tokio::sync::mpsc;
 
@@ -182,11 +183,13 @@ impl Muster {
             .collect();
         let longest = clocks.iter().map(|(_, clock)| clock.rtt_ns).max().unwrap_or(0);
         let start = now + LEAD_NS.max(longest * 3);
+        let clock_error = error_at(between(clocks.iter().map(|(_, clock)| clock.bound_ns)), start - now);
         for (host, clock) in clocks {
             let post = &mut self.posts[host];
             post.clock = post.sync.clock(start);
             post.tell(ToAgent::Start {
                 at: in_agents_clock(&clock, start),
+                clock_error,
             });
         }
         self.start_ns = Some(start);

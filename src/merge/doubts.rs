@@ -31,6 +31,11 @@ pub fn has_due_times(load: &Load) -> bool {
     }
 }
 
+/// Whether lost clients come back.
+pub fn comes_back(load: &Load) -> bool {
+    matches!(load, Load::Held(held) if held.reconnect.is_some())
+}
+
 /// Whether a host was the bottleneck; `None` when neither its CPU nor its lateness was measured.
 pub fn generator_bound(cpu_busy: Option<f64>, late: Option<(u64, u64)>) -> Option<bool> {
     let busy = cpu_busy.map(|busy| busy > BUSY);
@@ -68,6 +73,7 @@ pub fn warnings(outcome: &Outcome, summary: &Summary, counts: &[(&str, &Counts)]
         Warning::new("servers_differ", text)
             .advise("see which backends run which version; --eio 3 or --eio 4 fixes one")
     }));
+    found.extend(unheard(summary));
     found.extend(exhausted(summary));
     found.extend(saturated(summary));
     found
@@ -196,6 +202,10 @@ fn fewer(outcome: &Outcome, summary: &Summary) -> Option<Warning> {
         return None;
     }
     let tally = &summary.whole.tally;
+    if summary.planned.is_none() && comes_back(&summary.load) {
+        // what comes due while a client is away was never to be sent
+        return None;
+    }
     let planned = summary.planned.unwrap_or(tally.requests + tally.not_started);
     let missing = planned.saturating_sub(tally.requests);
     let lost = summary
@@ -262,6 +272,27 @@ fn session_unknown(summary: &Summary) -> Option<Warning> {
         )
         .advise(advice)
     })
+}
+
+fn unheard(summary: &Summary) -> Option<Warning> {
+    let broadcast = summary.broadcast.as_ref()?;
+    let heard = broadcast.received + broadcast.beyond + broadcast.own;
+    if broadcast.emitted == 0 || broadcast.expected == Some(0) || heard > 0 {
+        return None;
+    }
+    let (event, unstamped) = (&broadcast.event, broadcast.unstamped);
+    let (text, advice) = if unstamped > 0 {
+        (
+            format!("{unstamped} events `{event}` came, none with the stamp of what was emitted"),
+            "put {{stamp}} into a text that the server sends on, or leave it out to count receipts alone",
+        )
+    } else {
+        (
+            format!("nobody heard an event `{event}`"),
+            "see under which name the server sends it on (--trace-one), and whether these clients are to hear it",
+        )
+    };
+    Some(Warning::new("broadcast_unheard", text).advise(advice))
 }
 
 fn exhausted(summary: &Summary) -> Vec<Warning> {

@@ -13,6 +13,8 @@ pub enum Identity {
     Hits,
     /// attempted = opened + failed + unfinished connections
     Connections,
+    /// dropped + stormed = reconnected + gave up + still away, where clients come back
+    Comebacks,
     /// answers expected = acked + lost + unfinished
     Answers,
     /// A histogram's count = what its buckets hold
@@ -31,6 +33,8 @@ pub enum Identity {
     Parts,
     /// All shares = the plan
     Shares,
+    /// Receipts of broadcasts = due ones and others; received at most what was due; emitted = sent
+    Broadcasts,
 }
 
 impl Identity {
@@ -40,6 +44,7 @@ impl Identity {
             Self::Planned => "sum_planned",
             Self::Hits => "sum_hits",
             Self::Connections => "sum_connections",
+            Self::Comebacks => "sum_comebacks",
             Self::Answers => "sum_answers",
             Self::Buckets => "sum_buckets",
             Self::Samples => "sum_samples",
@@ -49,6 +54,7 @@ impl Identity {
             Self::Rows => "sum_rows",
             Self::Parts => "sum_parts",
             Self::Shares => "sum_shares",
+            Self::Broadcasts => "sum_broadcasts",
         }
     }
 }
@@ -114,7 +120,7 @@ pub fn difference(left: &Histogram, right: &Histogram) -> Option<(String, u128, 
 }
 
 /// Every counter by name.
-pub fn fields(tally: &Tally) -> [(&'static str, u64); 23] {
+pub fn fields(tally: &Tally) -> [(&'static str, u64); 27] {
     let (c, m) = (&tally.connections, &tally.messages);
     [
         ("requests", tally.requests),
@@ -130,6 +136,10 @@ pub fn fields(tally: &Tally) -> [(&'static str, u64); 23] {
         ("connections failed", c.failed),
         ("connections unfinished", c.unfinished),
         ("connections dropped", c.dropped),
+        ("connections stormed", c.stormed),
+        ("clients reconnected", c.reconnected),
+        ("clients that gave up", c.gave_up),
+        ("clients still away", c.away),
         ("connections open", c.open),
         ("messages sent", m.sent),
         ("messages received", m.received),

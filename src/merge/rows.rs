@@ -77,6 +77,10 @@ fn add_connections(into: &mut Connections, other: &Connections) {
         failed,
         unfinished,
         dropped,
+        stormed,
+        reconnected,
+        gave_up,
+        away,
         open,
     } = other;
     into.attempted += attempted;
@@ -84,6 +88,10 @@ fn add_connections(into: &mut Connections, other: &Connections) {
     into.failed += failed;
     into.unfinished += unfinished;
     into.dropped += dropped;
+    into.stormed += stormed;
+    into.reconnected += reconnected;
+    into.gave_up += gave_up;
+    into.away += away;
     into.open += open;
 }
 

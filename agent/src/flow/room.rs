@@ -1,10 +1,11 @@
 //! What the held clients of one thread share: who is open, what is due when, and how many messages may still be sent.
 //! Never here: sockets, protocols.
 
+use super::cast::Hall;
 use crate::engine::reach::Traffic;
 use crate::engine::socketio;
 use crate::pacer;
-use crate::wire::share::{Cadence, Held};
+use crate::wire::share::{Cadence, Deal, Held};
 use crate::worker::Worker;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -21,6 +22,12 @@ pub struct Post {
     pub orders: RefCell<VecDeque<Option<Instant>>>,
     /// Close.
     pub close: Cell<bool>,
+    /// A storm: drop the connection without a farewell.
+    pub torn: Cell<bool>,
+    /// The client is lost and on its way back: it takes no messages.
+    away: Cell<bool>,
+    /// Messages said so far, over all its connections: with several of them they are said in turn.
+    pub said: Cell<u32>,
     /// The client's task.
     pub waker: RefCell<Option<Waker>>,
 }
@@ -38,16 +45,37 @@ impl Post {
         self.wake();
     }
 
+    /// Tells the client to drop its connection, where it stands.
+    pub fn tear(&self) {
+        if !self.close.get() && !self.away.get() {
+            self.torn.set(true);
+            self.wake();
+        }
+    }
+
     fn order(&self, due: Option<Instant>) {
         self.orders.borrow_mut().push_back(due);
         self.wake();
     }
 }
 
+/// What is for those who hold the clients to do.
+pub enum Turn {
+    /// Client `number` opens, and closes at `to`.
+    Open {
+        /// Of the whole plan.
+        number: u64,
+        /// ns since the start.
+        to: Option<u64>,
+    },
+    /// Every client that is connected drops its connection.
+    Storm,
+}
+
 /// What comes at an instant.
 pub enum Upcoming {
-    /// Client `number` opens, and closes at `to`.
-    Open { number: u64, to: Option<u64> },
+    /// To be done by those who hold the clients.
+    Turn(Turn),
     /// A client sends its next message.
     Say(Weak<Post>),
     /// A client closes.
@@ -90,6 +118,8 @@ struct Agenda {
     next: usize,
     waiting: VecDeque<Instant>,
     unstarted: u64,
+    /// Messages of `--every` without `-n` that came due while their client was away.
+    missed: u64,
     /// Messages of the total: this thread's, and how many of them came due.
     total: u64,
     came: u64,
@@ -105,6 +135,10 @@ pub struct Room {
     pub traffic: Rc<Traffic>,
     /// Messages ordered or sent and not decided.
     pub pending: Cell<u64>,
+    /// Where broadcasts are measured.
+    pub hall: Option<Rc<Hall>>,
+    /// One client in so many sends, and which messages of the total are those of this thread's.
+    senders: Option<(u64, Deal)>,
     limit: Option<u64>,
     stride: u64,
     clients: u64,
@@ -121,11 +155,18 @@ impl Room {
         let own = deal.count(clients);
         let (index, threads) = (u64::from(worker.index), u64::from(worker.threads));
         let stride = threads.min(own).max(1);
+        let step = usize::try_from(threads).unwrap_or(1).max(1);
+        let senders = pacer::one_in(&worker.share).map(|one_in| {
+            let numbers = (index..own).step_by(step).map(|k| deal.number(k));
+            (one_in, pacer::senders(one_in, clients, numbers))
+        });
         let mut agenda = Agenda::default();
         if let Some(Cadence::Total(schedule)) = &plan.cadence {
             let hits = pacer::hits(schedule).min(plan.requests.unwrap_or(u64::MAX));
             let mine = deal.count(hits);
-            if index < stride {
+            if let Some((_, senders)) = &senders {
+                agenda.total = senders.count(hits);
+            } else if index < stride {
                 agenda.total = (mine + stride - 1 - index) / stride;
             } else if own == 0 && index == 0 {
                 agenda.total = mine;
@@ -134,8 +175,10 @@ impl Room {
         let limit = plan
             .requests
             .filter(|_| matches!(plan.cadence, Some(Cadence::Once | Cadence::Every(_))))
-            .map(|n| deal.count(n));
+            .map(|n| pacer::messages(&worker.share).count(n));
         let room = Self {
+            hall: Hall::new(&worker),
+            senders,
             traffic: Rc::default(),
             pending: Cell::new(0),
             limit,
@@ -147,13 +190,17 @@ impl Room {
             worker: Rc::clone(&worker),
             plan,
         };
-        for k in (index..own).step_by(usize::try_from(threads).unwrap_or(1).max(1)) {
+        for k in (index..own).step_by(step) {
             let number = deal.number(k);
             for span in pacer::spans(&room.plan.clients, number) {
                 if span.from < room.plan.end {
-                    room.at(worker.at(span.from), Upcoming::Open { number, to: span.to });
+                    let open = Turn::Open { number, to: span.to };
+                    room.at(worker.at(span.from), Upcoming::Turn(open));
                 }
             }
+        }
+        for storm in &room.plan.storms {
+            room.at(worker.at(*storm), Upcoming::Turn(Turn::Storm));
         }
         room.next_total();
         Rc::new(room)
@@ -188,11 +235,13 @@ impl Room {
             (agenda.came, agenda.total)
         };
         if came < total {
-            let number = self
-                .worker
-                .share
-                .deal
-                .number(u64::from(self.worker.index) + came * self.stride);
+            let number = match &self.senders {
+                Some((_, senders)) => senders.number(came),
+                None => {
+                    let turn = u64::from(self.worker.index) + came * self.stride;
+                    self.worker.share.deal.number(turn)
+                }
+            };
             if let Some(due) = pacer::due(schedule, number) {
                 self.at(self.worker.at(due), Upcoming::Total);
             }
@@ -209,14 +258,14 @@ impl Room {
         self.changed.notified().await;
     }
 
-    /// Does what has come by `now`; clients to be opened are given back.
-    pub fn advance(&self, now: Instant, mut open: impl FnMut(u64, Option<u64>)) {
+    /// Does what has come by `now`; what is for those who hold the clients is given back.
+    pub fn advance(&self, now: Instant, mut give: impl FnMut(Turn)) {
         while self.next().is_some_and(|at| at <= now) {
             let Some(Reverse(entry)) = self.agenda.borrow_mut().entries.pop() else {
                 return;
             };
             match entry.what {
-                Upcoming::Open { number, to } => open(number, to),
+                Upcoming::Turn(turn) => give(turn),
                 Upcoming::Close(post) => {
                     if let Some(post) = post.upgrade() {
                         post.shut();
@@ -226,14 +275,22 @@ impl Room {
                     let (Some(post), Some(Cadence::Every(period))) = (post.upgrade(), &self.plan.cadence) else {
                         continue;
                     };
-                    if !post.close.get() && self.claim() {
+                    if post.close.get() {
+                        continue;
+                    }
+                    if post.away.get() {
+                        // with a limit nothing is claimed, and so it is left to others
+                        self.agenda.borrow_mut().missed += u64::from(self.limit.is_none());
+                    } else if self.claim() {
                         self.pending.set(self.pending.get() + 1);
                         post.order(Some(entry.at));
-                        self.at(
-                            entry.at + Duration::from_nanos((*period).max(1)),
-                            Upcoming::Say(Rc::downgrade(&post)),
-                        );
+                    } else {
+                        continue;
                     }
+                    self.at(
+                        entry.at + Duration::from_nanos((*period).max(1)),
+                        Upcoming::Say(Rc::downgrade(&post)),
+                    );
                 }
                 Upcoming::Total => {
                     let mut agenda = self.agenda.borrow_mut();
@@ -261,6 +318,9 @@ impl Room {
 
     /// A client stands: it gets its messages from now on.
     pub fn opened(&self, number: u64, post: &Rc<Post>, now: Instant) {
+        if self.senders.as_ref().is_some_and(|(one_in, _)| number % one_in != 0) {
+            return;
+        }
         match &self.plan.cadence {
             None => {}
             Some(Cadence::Once) if self.claim() => {
@@ -283,10 +343,34 @@ impl Room {
         }
     }
 
-    /// A client closes or is lost: what it was ordered and has not sent goes to others, or was never started.
+    /// A client closes or is lost for good: what it was ordered and has not sent goes to others, or was never started.
     pub fn left(&self, post: &Rc<Post>) {
         post.close.set(true);
+        self.take_back(post);
+    }
+
+    /// A client is lost and comes back: until then it takes no messages.
+    pub fn away(&self, post: &Rc<Post>) {
+        post.away.set(true);
+        let orders = self.take_back(post);
+        if self.limit.is_none() && matches!(self.plan.cadence, Some(Cadence::Every(_))) {
+            self.agenda.borrow_mut().missed += orders;
+        }
+    }
+
+    /// It is back: it takes messages again, as if it had not been away.
+    pub fn back(&self, post: &Rc<Post>) {
+        post.away.set(false);
+        if matches!(self.plan.cadence, Some(Cadence::Total(_))) {
+            self.agenda.borrow_mut().open.push(Rc::clone(post));
+            self.deal_out();
+        }
+    }
+
+    /// Gives what a client was ordered and has not sent to others, where there is a total; else it was never started.
+    fn take_back(&self, post: &Rc<Post>) -> u64 {
         let orders = std::mem::take(&mut *post.orders.borrow_mut());
+        let count = orders.len() as u64;
         let total = matches!(self.plan.cadence, Some(Cadence::Total(_)));
         let mut agenda = self.agenda.borrow_mut();
         agenda.open.retain(|open| !Rc::ptr_eq(open, post));
@@ -295,12 +379,13 @@ impl Room {
                 agenda.waiting.push_front(due);
             }
         } else {
-            agenda.unstarted += orders.len() as u64;
-            self.pending.set(self.pending.get() - orders.len() as u64);
+            agenda.unstarted += count;
+            self.pending.set(self.pending.get() - count);
         }
         drop(agenda);
         self.deal_out();
         self.changed.notify_one();
+        count
     }
 
     /// A message was decided.
@@ -357,6 +442,6 @@ impl Room {
             limit.saturating_sub(rest)
         });
         let unsent: u64 = if self.limit.is_some() { agenda.unstarted } else { 0 };
-        unclaimed + unsent + (agenda.total - agenda.came) + agenda.waiting.len() as u64
+        unclaimed + unsent + agenda.missed + (agenda.total - agenda.came) + agenda.waiting.len() as u64
     }
 }

@@ -185,6 +185,8 @@ pub struct Check {
     /// A JSON pointer (RFC 6901) into the answer: an acknowledgement or event is the array of its arguments (without the
     /// event's name), anything else its text read as JSON. `None`: the whole as text.
     pub pointer: Option<String>,
+    /// An HTTP header (lower case) of the answer instead; never together with a pointer.
+    pub header: Option<String>,
     /// What holds there.
     pub is: Is,
 }

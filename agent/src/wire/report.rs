@@ -3,6 +3,7 @@
 //! Counters of an [`Interval`] are cumulative since the start, its histograms hold that interval alone. The final
 //! [`Report`] comes from recorders of its own, so that the controller can prove that the intervals add up to it.
 
+use super::broadcast::Casts;
 use super::fault::FaultKind;
 use super::histogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,14 @@ pub struct Connections {
     pub unfinished: u64,
     /// Lost after opening, not closed by us.
     pub dropped: u64,
+    /// Dropped by us in a storm, without farewell.
+    pub stormed: u64,
+    /// Lost or dropped in a storm, and standing again.
+    pub reconnected: u64,
+    /// Lost for good, where clients come back at all.
+    pub gave_up: u64,
+    /// Lost and still on the way back when their time was over.
+    pub away: u64,
     /// Open now.
     pub open: u64,
 }
@@ -291,6 +300,8 @@ pub struct Report {
     pub latency: Vec<(Latency, Histogram)>,
     /// What the warm-up did, in no other number.
     pub warmup: Option<Tally>,
+    /// What is known of broadcasts, where there are any.
+    pub casts: Option<Box<Casts>>,
     /// Share of the host's CPU in use over the run, 0 to 1.
     pub cpu_busy: Option<f32>,
     /// Share of CPU time that the hypervisor took away.

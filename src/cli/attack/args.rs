@@ -23,6 +23,19 @@ pub struct AttackArgs {
     #[command(flatten)]
     pub crew: CrewArgs,
 
+    /// A playbook: a shipped one (`swarm playbook list`), or a file when it has a / or ends in .toml; flags override it
+    #[arg(long, value_name = "NAME|FILE", help_heading = AT)]
+    pub playbook: Option<String>,
+    /// A value of the playbook's [vars] (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", help_heading = AT, allow_hyphen_values = true)]
+    pub set: Vec<String>,
+    /// Rows for the playbook's clients, one each; the first one names the columns
+    #[arg(long, value_name = "FILE", help_heading = AT)]
+    pub csv: Option<PathBuf>,
+    /// Clients without a row: stop opens none, wrap begins again, error refuses the plan [default: error]
+    #[arg(long, value_name = "stop|wrap|error", help_heading = AT)]
+    pub csv_end: Option<String>,
+
     /// http, websocket, socketio or engineio (Engine.IO without Socket.IO) [default: by the URL's scheme]
     #[arg(long, value_name = "NAME", help_heading = AT)]
     pub engine: Option<String>,
@@ -139,7 +152,7 @@ pub struct AttackArgs {
     /// Auth payload of the namespace's CONNECT
     #[arg(long, value_name = "JSON", help_heading = SOCKETIO)]
     pub auth: Option<String>,
-    /// Event to emit: 'event,json...' or '["event",{...}]' (repeatable: in turn)
+    /// Event to emit: 'event,json...' or '["event",{...}]' (repeatable: in turn); with --broadcast {{stamp}} in a text of it
     #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
     pub emit: Vec<String>,
     /// Ask for an acknowledgement and time it
@@ -148,9 +161,34 @@ pub struct AttackArgs {
     /// After an emit wait for this event and time it
     #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
     pub expect: Option<String>,
+    /// All clients listen for this event, by which the server sends on what is emitted: who hears it, and how soon
+    #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
+    pub broadcast: Option<String>,
+    /// With --broadcast: one client in K emits [default: 1/1]
+    #[arg(long, value_name = "1/K", help_heading = SOCKETIO)]
+    pub emitters: Option<String>,
     /// Repeat --message or --emit per client; without it, once after connecting
     #[arg(long, value_name = "T", help_heading = SOCKETIO)]
     pub every: Option<String>,
+
+    /// A lost client connects again as the real client does: with the same cookies, source address and namespace. One that a server turned away (connect_error, a disconnect that the server sent) stays away
+    #[arg(long, help_heading = SOCKETIO)]
+    pub reconnect: bool,
+    /// Before the first attempt; doubled before each further one [default: 1s]
+    #[arg(long, value_name = "T", help_heading = SOCKETIO)]
+    pub reconnect_delay: Option<String>,
+    /// The longest delay [default: 5s]
+    #[arg(long, value_name = "T", help_heading = SOCKETIO)]
+    pub reconnect_delay_max: Option<String>,
+    /// So much shorter or longer a delay is by chance, 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "0..1", help_heading = SOCKETIO)]
+    pub reconnect_jitter: Option<String>,
+    /// After so many failed attempts a client is lost for good [default: never]
+    #[arg(long, value_name = "N", help_heading = SOCKETIO)]
+    pub reconnect_attempts: Option<String>,
+    /// At T after the start all clients drop their connections at once, without farewell, and come back; means --reconnect (repeatable)
+    #[arg(long, value_name = "T", help_heading = SOCKETIO)]
+    pub storm: Vec<String>,
 
     /// http: in flight at once, with -q a cap [default: 50; with -q rate x timeout, at most 10,000]; else clients held [default: 100]
     #[arg(short = 'c', long, value_name = "N", help_heading = MUCH)]

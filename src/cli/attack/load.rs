@@ -68,8 +68,15 @@ pub(super) fn load(
             open(&asked, timeout, noted).map(Load::Open)
         }
         Kind::Http => closed(&asked, noted).map(Load::Closed),
-        _ => held(&asked, kind, speaks, noted).map(Load::Held),
+        _ => held(args, &asked, kind, speaks, noted).map(Load::Held),
     }
+}
+
+/// The load of a playbook's flows: clients are held, whatever the engine.
+pub(super) fn of_flows(args: &AttackArgs, kind: Kind, noted: &mut Noted) -> Result<Load, Usage> {
+    let asked = asked(args)?;
+    refuse_stage_with(&asked)?;
+    held(&asked, kind, false, noted).map(Load::Held)
 }
 
 fn asked(args: &AttackArgs) -> Result<Asked, Usage> {

@@ -1,6 +1,6 @@
 //! The steps of `swarm attack`, in order. Each is one call; the details are elsewhere.
 
-use super::{AttackCommand, Mode, watch};
+use super::{AttackCommand, Mode, played, watch};
 use crate::cli::ask;
 use crate::cli::crew::{self, Reach, Ways};
 use crate::cli::hosts::HostFile;
@@ -131,6 +131,11 @@ pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
     if let Some(joined) = &joined {
         command.notes.extend(joined.notes.iter().cloned());
         hosts.splice(0..0, joined.hosts.iter().cloned());
+    }
+    let listed = hosts.iter().filter_map(|host| host.sources.as_deref());
+    let listed = listed.map(|sources| sources.split(',').count()).sum();
+    if let Some(text) = played::unmet(command.needs, hosts.len(), &command.plan.sources, listed) {
+        return Err(Error::Usage(text.into()));
     }
     let crew = crew::crew(&hosts, joined.as_ref());
     let plan = preview(&command.plan, &crew, &command.notes);

@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod bare_agent;
+mod broadcast;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
+mod conformance;
 mod crowd;
 mod deploy;
 mod down_hosts;
@@ -17,6 +19,7 @@ mod fleet_many;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
+mod reconnect;
 mod smoke;
 mod spread;
 mod stickiness;
@@ -47,6 +50,7 @@ pub fn all() -> Vec<Trial> {
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,
+        reconnect::CASES,
         clocks::CASES,
         ends::CASES,
         exec::CASES,
@@ -56,6 +60,8 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        conformance::CASES,
+        broadcast::CASES,
         bare_agent::CASES,
     ];
     groups

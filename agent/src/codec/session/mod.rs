@@ -17,6 +17,9 @@ use crate::wire::fault::{Fault, FaultKind};
 /// A namespace: its place among those that the client was told of, 0 for the first.
 pub type Namespace = u16;
 
+/// Detail of the fault that ends a client which the server put out of its last namespace.
+pub const PUT_OUT: &str = "namespace left by the server";
+
 /// What the messages of the session are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Layer {
@@ -34,6 +37,8 @@ pub enum Input<'a> {
     Polled(&'a [u8]),
     /// The POST was answered with 200.
     Posted,
+    /// The GET or the POST was answered otherwise, or not at all.
+    PollLost(Fault),
     /// The WebSocket stands.
     SocketOpen,
     /// The WebSocket could not be opened, or it broke.
@@ -149,3 +154,5 @@ pub fn refused(status: u16, body: &[u8]) -> Fault {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transcripts;
