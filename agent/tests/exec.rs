@@ -73,7 +73,7 @@ impl Agent {
     }
 
     fn begin(&mut self) {
-        self.tell(&ToAgent::Start { at: 0 });
+        self.tell(&ToAgent::Start { at: 0, clock_error: 0 });
     }
 
     /// Takes all that comes until the end.
@@ -279,7 +279,7 @@ fn the_command_begins_at_the_instant_and_not_before() {
     let mut agent = Agent::armed(line("cat /proc/uptime"));
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let at = now.tv_sec as u64 * SECOND + now.tv_nsec as u64 + SECOND / 2;
-    agent.tell(&ToAgent::Start { at });
+    agent.tell(&ToAgent::Start { at, clock_error: 0 });
     let came = agent.ended();
     assert!(came.end().began.unwrap() >= 0, "{:?}", came.end());
     let uptime: f64 = came.text().split_whitespace().next().unwrap().parse().unwrap();

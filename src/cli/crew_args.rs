@@ -171,6 +171,13 @@ impl Noted {
         self.defaults.push(flag.into());
     }
 
+    /// Defaults of what a client of a playbook's flows never does.
+    pub fn forget_what_flows_say(&mut self) {
+        let said = ["no --emit", "no --message", "-m ", "--redirects ", "--ok "];
+        self.defaults
+            .retain(|default| !said.iter().any(|begin| default.starts_with(begin)));
+    }
+
     /// Something is in doubt.
     pub fn note(&mut self, kind: &str, text: impl Into<String>) {
         self.notes.push((kind.into(), text.into()));

@@ -108,14 +108,6 @@ pub enum Mode {
     ArmOnly,
 }
 
-/// Takes the defaults of what a client of a playbook's flows never does out again.
-fn forget_what_flows_say(noted: &mut Noted) {
-    let said = ["no --emit", "no --message", "-m ", "--redirects ", "--ok "];
-    noted
-        .defaults
-        .retain(|default| !said.iter().any(|begin| default.starts_with(begin)));
-}
-
 /// What the flags mean, and the playbook that they name.
 pub fn understand(typed: &AttackArgs, around: &Surroundings) -> Result<AttackCommand, Usage> {
     let Some(named) = &typed.playbook else {
@@ -156,7 +148,7 @@ fn plain(
     let mut program = None;
     if let Some(book) = flows {
         program = Some(played::program(book, args, &aim, &mut targets, &mut load)?);
-        forget_what_flows_say(&mut noted);
+        noted.forget_what_flows_say();
     }
     target::refuse_unused_rules(args, &targets)?;
     played::way_back(book, &mut load)?;
