@@ -59,6 +59,12 @@ kinds! {
     EchoTimeout = "echo_timeout",
     /// A redirect that leads outside the approved targets, or more of them than `--redirects` allows.
     Redirect = "redirect",
+    /// An answer is not as the playbook wants it, or a value of a step cannot be made.
+    Check = "check",
+    /// The playbook's script failed, or said that its client has.
+    Script = "script",
+    /// A step of a playbook needs a socket session, and the client has none.
+    NotConnected = "not_connected",
     /// The host itself failed: a local input or output error.
     Local = "local",
 }
