@@ -65,6 +65,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "flow", "gather", "host", "net", "pacer", "recorder", "trace", "wire", "worker",
         ],
     ),
+    ("script", &[]),
     ("serve", &["host", "net", "preflight", "probe", "run", "wire"]),
     ("timer", &[]),
     ("trace", &["wire"]),

@@ -26,6 +26,8 @@ pub mod recorder;
 #[cfg(feature = "engines")]
 pub mod run;
 #[cfg(feature = "engines")]
+pub mod script;
+#[cfg(feature = "engines")]
 pub mod serve;
 #[cfg(feature = "engines")]
 pub mod timer;
