@@ -13,6 +13,8 @@ pub enum Identity {
     Hits,
     /// attempted = opened + failed + unfinished connections
     Connections,
+    /// dropped + stormed = reconnected + gave up + still away, where clients come back
+    Comebacks,
     /// answers expected = acked + lost + unfinished
     Answers,
     /// A histogram's count = what its buckets hold
@@ -40,6 +42,7 @@ impl Identity {
             Self::Planned => "sum_planned",
             Self::Hits => "sum_hits",
             Self::Connections => "sum_connections",
+            Self::Comebacks => "sum_comebacks",
             Self::Answers => "sum_answers",
             Self::Buckets => "sum_buckets",
             Self::Samples => "sum_samples",
@@ -114,7 +117,7 @@ pub fn difference(left: &Histogram, right: &Histogram) -> Option<(String, u128, 
 }
 
 /// Every counter by name.
-pub fn fields(tally: &Tally) -> [(&'static str, u64); 23] {
+pub fn fields(tally: &Tally) -> [(&'static str, u64); 27] {
     let (c, m) = (&tally.connections, &tally.messages);
     [
         ("requests", tally.requests),
@@ -130,6 +133,10 @@ pub fn fields(tally: &Tally) -> [(&'static str, u64); 23] {
         ("connections failed", c.failed),
         ("connections unfinished", c.unfinished),
         ("connections dropped", c.dropped),
+        ("connections stormed", c.stormed),
+        ("clients reconnected", c.reconnected),
+        ("clients that gave up", c.gave_up),
+        ("clients still away", c.away),
         ("connections open", c.open),
         ("messages sent", m.sent),
         ("messages received", m.received),

@@ -54,6 +54,10 @@ pub fn add_tally(into: &mut Tally, other: &Tally) {
     c.failed += o.failed;
     c.unfinished += o.unfinished;
     c.dropped += o.dropped;
+    c.stormed += o.stormed;
+    c.reconnected += o.reconnected;
+    c.gave_up += o.gave_up;
+    c.away += o.away;
     c.open += o.open;
     let (m, o) = (&mut into.messages, &other.messages);
     m.sent += o.sent;

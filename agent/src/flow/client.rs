@@ -1,6 +1,8 @@
-//! One held client: opens, sends what it is ordered to, waits for the answers, closes. It records; it never decides when
-//! something is due (`room`), and knows of protocols only which engine it calls.
+//! One held client's connection: opens, sends what it is ordered to, waits for the answers, closes. It records; it never
+//! decides when something is due (`room`) or what follows its end (`comeback`), and knows of protocols only which engine
+//! it calls.
 
+use super::comeback::{Ending, closed, comes_back};
 use super::room::{Post, Room};
 use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach, Thread};
@@ -11,7 +13,6 @@ use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::report::Latency;
 use crate::wire::share::Engine;
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,14 +22,6 @@ use tokio::time::{Sleep, sleep_until};
 
 /// So long a closing client waits for its server.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Runs client `number` until it is closed, lost, or has failed to open.
-pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
-    if let Some(mut client) = Box::pin(open(&room, number, &post)).await {
-        poll_fn(|cx| client.poll(cx)).await;
-    }
-    room.left(&post);
-}
 
 /// Part of a client that is boxed as a whole.
 #[allow(clippy::large_enum_variant)]
@@ -53,7 +46,8 @@ struct Waiting {
     deadline: Instant,
 }
 
-struct Client {
+/// A connected client. Dropping it closes its sockets without a farewell.
+pub(super) struct Client {
     room: Rc<Room>,
     post: Rc<Post>,
     reach: Rc<Reach>,
@@ -61,17 +55,16 @@ struct Client {
     source: SourceId,
     backend: Option<BackendId>,
     answer: Answer,
-    said: u32,
     waiting: VecDeque<Waiting>,
     closing: Option<Instant>,
     leaving: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Client>> {
+/// A client's way to its target, the same for all its connections.
+pub(super) fn reach(room: &Room, number: u64) -> Reach {
     let worker = &room.worker;
     let target = worker.target_of(number);
-    let now = Instant::now();
     let first = worker.index == 0 && number == worker.share.deal.number(0);
     let thread = Thread {
         dialer: Rc::clone(&worker.dialer),
@@ -80,23 +73,36 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
     };
     let trace = worker.trace.clone().filter(|_| first);
     let source = worker.dialer.next_source(target);
-    let reach = Rc::new(Reach::new(thread, target, source, trace));
+    Reach::new(thread, target, source, trace)
+}
+
+/// When client `number` was due that opens now for the first time.
+pub(super) fn due(room: &Room, number: u64) -> Option<Instant> {
+    let now = Instant::now();
     let spans = pacer::spans(&room.plan.clients, number);
-    let due = spans
-        .iter()
-        .rev()
-        .map(|span| worker.at(span.from))
-        .find(|due| *due <= now);
+    let due = spans.iter().rev().map(|span| room.worker.at(span.from));
+    due.into_iter().find(|due| *due <= now)
+}
+
+/// Opens a client's connection; a failure is recorded.
+pub(super) async fn open(
+    room: &Rc<Room>,
+    post: &Rc<Post>,
+    reach: &Rc<Reach>,
+    due: Option<Instant>,
+) -> Result<Box<Client>, Ending> {
+    let worker = &room.worker;
+    let target = reach.target;
+    let now = Instant::now();
     worker.recorder.borrow_mut().attempted(due, now);
     let connected = tokio::select! {
         biased;
-        connected = connect(room, &reach, now + worker.dialer.limit()) => connected,
+        connected = connect(room, reach, now + worker.dialer.limit()) => connected,
         // closed while it was being opened: it stays unfinished
-        () = closed(post) => return None,
+        () = closed(post) => return Err(Ending::Closed),
     };
     let mut recorder = worker.recorder.borrow_mut();
-    record(&reach, &mut recorder);
-    let now = Instant::now();
+    record(reach, &mut recorder);
     match connected {
         Ok((link, arrival)) => {
             let source = recorder.source(arrival.local);
@@ -105,18 +111,15 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
                 .as_ref()
                 .and_then(|(name, by)| recorder.backend(name, by));
             recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
-            drop(recorder);
-            room.opened(number, post, now);
             let answer = answer(&worker.share.engine);
-            Some(Box::new(Client {
+            Ok(Box::new(Client {
                 room: Rc::clone(room),
                 post: Rc::clone(post),
-                reach,
+                reach: Rc::clone(reach),
                 link,
                 source,
                 backend,
                 answer,
-                said: 0,
                 waiting: VecDeque::new(),
                 closing: None,
                 leaving: false,
@@ -129,8 +132,10 @@ async fn open(room: &Rc<Room>, number: u64, post: &Rc<Post>) -> Option<Box<Clien
                 .backend
                 .as_ref()
                 .and_then(|named| recorder.backend(&named.0, &named.1));
-            recorder.attempt_failed(source, backend, target, &failure.fault, now);
-            None
+            recorder.attempt_failed(source, backend, target, &failure.fault, Instant::now());
+            Err(Ending::Failed {
+                again: comes_back(&failure.fault),
+            })
         }
     }
 }
@@ -172,18 +177,6 @@ async fn connect(room: &Room, reach: &Rc<Reach>, deadline: Instant) -> Result<(L
     }
 }
 
-async fn closed(post: &Post) {
-    poll_fn(|cx| {
-        *post.waker.borrow_mut() = Some(cx.waker().clone());
-        if post.close.get() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
 fn answer(engine: &Engine) -> Answer {
     match engine {
         Engine::Websocket(plan) if plan.echo => Answer::Message,
@@ -195,7 +188,8 @@ fn answer(engine: &Engine) -> Answer {
 }
 
 impl Client {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ends with the connection.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         *self.post.waker.borrow_mut() = Some(cx.waker().clone());
         let end = self.poll_steps(cx);
         let mut recorder = self.room.worker.recorder.borrow_mut();
@@ -206,7 +200,11 @@ impl Client {
         end
     }
 
-    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        if self.post.torn.take() && !self.post.close.get() {
+            self.torn();
+            return Poll::Ready(Ending::Lost { again: true });
+        }
         loop {
             if !self.post.close.get() {
                 while let Some(due) = self.take_order() {
@@ -218,10 +216,7 @@ impl Client {
                     self.heard(&said);
                     continue;
                 }
-                Poll::Ready(Err(fault)) => {
-                    self.gone(&fault);
-                    return Poll::Ready(());
-                }
+                Poll::Ready(Err(fault)) => return Poll::Ready(self.gone(&fault)),
                 Poll::Pending => {}
             }
             let now = Instant::now();
@@ -245,7 +240,7 @@ impl Client {
             }
             if self.leaving && self.closing.is_some_and(|until| until <= now) {
                 self.room.worker.recorder.borrow_mut().closed();
-                return Poll::Ready(());
+                return Poll::Ready(Ending::Closed);
             }
             if self.time_out(now) {
                 continue;
@@ -305,7 +300,7 @@ impl Client {
                 None
             }
             (Engine::Socketio(plan), Link::Socketio(session)) => {
-                let turn = usize::try_from(self.said).unwrap_or(0) % plan.emits.len().max(1);
+                let turn = usize::try_from(self.post.said.get()).unwrap_or(0) % plan.emits.len().max(1);
                 plan.emits.get(turn).and_then(|array| session.emit(array, plan.ack))
             }
             (Engine::Engineio(plan), Link::Socketio(session)) => {
@@ -319,7 +314,7 @@ impl Client {
             }
             _ => None,
         };
-        self.said = self.said.wrapping_add(1);
+        self.post.said.set(self.post.said.get().wrapping_add(1));
         let expected = self.answer != Answer::Written;
         let limit = if self.answer == Answer::Ack {
             share.limits.ack
@@ -410,17 +405,32 @@ impl Client {
     }
 
     /// The session has ended: as we wanted it, or not.
-    fn gone(&mut self, fault: &Fault) {
+    fn gone(&mut self, fault: &Fault) -> Ending {
         if self.leaving {
             self.room.worker.recorder.borrow_mut().closed();
-            return;
+            return Ending::Closed;
         }
-        let now = Instant::now();
         self.room
             .worker
             .recorder
             .borrow_mut()
-            .dropped(self.source, self.backend, self.reach.target, fault, now);
+            .dropped(self.source, self.backend, self.reach.target, fault, Instant::now());
+        self.lose_all();
+        Ending::Lost {
+            again: comes_back(fault),
+        }
+    }
+
+    /// A storm drops the connection: nothing is said, as when the network is lost.
+    fn torn(&mut self) {
+        self.reach.tell("=", "storm");
+        self.room.worker.recorder.borrow_mut().stormed();
+        self.lose_all();
+    }
+
+    /// What was sent and not answered never will be.
+    fn lose_all(&mut self) {
+        let now = Instant::now();
         for waiting in std::mem::take(&mut self.waiting) {
             self.lost(&waiting, now, None);
         }
@@ -434,9 +444,5 @@ mod tests {
     #[test]
     fn a_held_client_is_small() {
         assert!(size_of::<Client>() < 1024, "{}", size_of::<Client>());
-        fn size<F>(_: impl FnOnce(Rc<Room>, u64, Rc<Post>) -> F) -> usize {
-            size_of::<F>()
-        }
-        assert!(size(run) < 256, "{}", size(run));
     }
 }

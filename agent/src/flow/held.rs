@@ -2,8 +2,8 @@
 //! Never here: sockets, protocols (`engine`), due times (`pacer`).
 
 use super::alarm::Alarm;
-use super::client;
-use super::room::{Post, Room};
+use super::comeback;
+use super::room::{Post, Room, Turn};
 use crate::wire::share::Load;
 use crate::worker::Worker;
 use futures_util::StreamExt;
@@ -26,16 +26,19 @@ pub async fn run(worker: Rc<Worker>) {
     let mut posts: Vec<Rc<Post>> = Vec::new();
     let mut drained = Box::pin(worker.drained());
     loop {
-        room.advance(Instant::now(), |number, to| {
-            let post = Rc::new(Post::default());
-            if let Some(to) = to {
-                room.close_at(to, &post);
+        room.advance(Instant::now(), |turn| match turn {
+            Turn::Open { number, to } => {
+                let post = Rc::new(Post::default());
+                if let Some(to) = to {
+                    room.close_at(to, &post);
+                }
+                if posts.len() >= 64 && posts.len() >= 2 * clients.len() {
+                    posts.retain(|post| Rc::strong_count(post) > 1);
+                }
+                posts.push(Rc::clone(&post));
+                clients.push(comeback::run(Rc::clone(&room), number, post));
             }
-            if posts.len() >= 64 && posts.len() >= 2 * clients.len() {
-                posts.retain(|post| Rc::strong_count(post) > 1);
-            }
-            posts.push(Rc::clone(&post));
-            clients.push(client::run(Rc::clone(&room), number, post));
+            Turn::Storm => posts.iter().for_each(|post| post.tear()),
         });
         let idle = clients.is_empty() && room.next().is_none() && !room.counts();
         if Instant::now() >= end || room.counted_out() || idle {

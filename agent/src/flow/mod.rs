@@ -5,8 +5,10 @@
 
 mod alarm;
 mod ask;
+mod backoff;
 mod client;
 pub mod closed;
+mod comeback;
 pub mod held;
 pub mod hit;
 pub mod open;

@@ -21,6 +21,12 @@ pub struct Post {
     pub orders: RefCell<VecDeque<Option<Instant>>>,
     /// Close.
     pub close: Cell<bool>,
+    /// A storm: drop the connection without a farewell.
+    pub torn: Cell<bool>,
+    /// The client is lost and on its way back: it takes no messages.
+    away: Cell<bool>,
+    /// Messages said so far, over all its connections: with several of them they are said in turn.
+    pub said: Cell<u32>,
     /// The client's task.
     pub waker: RefCell<Option<Waker>>,
 }
@@ -38,16 +44,37 @@ impl Post {
         self.wake();
     }
 
+    /// Tells the client to drop its connection, where it stands.
+    pub fn tear(&self) {
+        if !self.close.get() && !self.away.get() {
+            self.torn.set(true);
+            self.wake();
+        }
+    }
+
     fn order(&self, due: Option<Instant>) {
         self.orders.borrow_mut().push_back(due);
         self.wake();
     }
 }
 
+/// What is for those who hold the clients to do.
+pub enum Turn {
+    /// Client `number` opens, and closes at `to`.
+    Open {
+        /// Of the whole plan.
+        number: u64,
+        /// ns since the start.
+        to: Option<u64>,
+    },
+    /// Every client that is connected drops its connection.
+    Storm,
+}
+
 /// What comes at an instant.
 pub enum Upcoming {
-    /// Client `number` opens, and closes at `to`.
-    Open { number: u64, to: Option<u64> },
+    /// To be done by those who hold the clients.
+    Turn(Turn),
     /// A client sends its next message.
     Say(Weak<Post>),
     /// A client closes.
@@ -90,6 +117,8 @@ struct Agenda {
     next: usize,
     waiting: VecDeque<Instant>,
     unstarted: u64,
+    /// Messages of `--every` without `-n` that came due while their client was away.
+    missed: u64,
     /// Messages of the total: this thread's, and how many of them came due.
     total: u64,
     came: u64,
@@ -151,9 +180,13 @@ impl Room {
             let number = deal.number(k);
             for span in pacer::spans(&room.plan.clients, number) {
                 if span.from < room.plan.end {
-                    room.at(worker.at(span.from), Upcoming::Open { number, to: span.to });
+                    let open = Turn::Open { number, to: span.to };
+                    room.at(worker.at(span.from), Upcoming::Turn(open));
                 }
             }
+        }
+        for storm in &room.plan.storms {
+            room.at(worker.at(*storm), Upcoming::Turn(Turn::Storm));
         }
         room.next_total();
         Rc::new(room)
@@ -209,14 +242,14 @@ impl Room {
         self.changed.notified().await;
     }
 
-    /// Does what has come by `now`; clients to be opened are given back.
-    pub fn advance(&self, now: Instant, mut open: impl FnMut(u64, Option<u64>)) {
+    /// Does what has come by `now`; what is for those who hold the clients is given back.
+    pub fn advance(&self, now: Instant, mut give: impl FnMut(Turn)) {
         while self.next().is_some_and(|at| at <= now) {
             let Some(Reverse(entry)) = self.agenda.borrow_mut().entries.pop() else {
                 return;
             };
             match entry.what {
-                Upcoming::Open { number, to } => open(number, to),
+                Upcoming::Turn(turn) => give(turn),
                 Upcoming::Close(post) => {
                     if let Some(post) = post.upgrade() {
                         post.shut();
@@ -226,9 +259,16 @@ impl Room {
                     let (Some(post), Some(Cadence::Every(period))) = (post.upgrade(), &self.plan.cadence) else {
                         continue;
                     };
-                    if !post.close.get() && self.claim() {
-                        self.pending.set(self.pending.get() + 1);
-                        post.order(Some(entry.at));
+                    let away = post.away.get();
+                    if away && self.limit.is_none() {
+                        self.agenda.borrow_mut().missed += 1;
+                    }
+                    // what is not claimed while it is away is left to others
+                    if !post.close.get() && (away || self.claim()) {
+                        if !away {
+                            self.pending.set(self.pending.get() + 1);
+                            post.order(Some(entry.at));
+                        }
                         self.at(
                             entry.at + Duration::from_nanos((*period).max(1)),
                             Upcoming::Say(Rc::downgrade(&post)),
@@ -283,10 +323,34 @@ impl Room {
         }
     }
 
-    /// A client closes or is lost: what it was ordered and has not sent goes to others, or was never started.
+    /// A client closes or is lost for good: what it was ordered and has not sent goes to others, or was never started.
     pub fn left(&self, post: &Rc<Post>) {
         post.close.set(true);
+        self.take_back(post);
+    }
+
+    /// A client is lost and comes back: until then it takes no messages.
+    pub fn away(&self, post: &Rc<Post>) {
+        post.away.set(true);
+        let orders = self.take_back(post);
+        if self.limit.is_none() && matches!(self.plan.cadence, Some(Cadence::Every(_))) {
+            self.agenda.borrow_mut().missed += orders;
+        }
+    }
+
+    /// It is back: it takes messages again, as if it had not been away.
+    pub fn back(&self, post: &Rc<Post>) {
+        post.away.set(false);
+        if matches!(self.plan.cadence, Some(Cadence::Total(_))) {
+            self.agenda.borrow_mut().open.push(Rc::clone(post));
+            self.deal_out();
+        }
+    }
+
+    /// Gives what a client was ordered and has not sent to others, where there is a total; else it was never started.
+    fn take_back(&self, post: &Rc<Post>) -> u64 {
         let orders = std::mem::take(&mut *post.orders.borrow_mut());
+        let count = orders.len() as u64;
         let total = matches!(self.plan.cadence, Some(Cadence::Total(_)));
         let mut agenda = self.agenda.borrow_mut();
         agenda.open.retain(|open| !Rc::ptr_eq(open, post));
@@ -295,12 +359,13 @@ impl Room {
                 agenda.waiting.push_front(due);
             }
         } else {
-            agenda.unstarted += orders.len() as u64;
-            self.pending.set(self.pending.get() - orders.len() as u64);
+            agenda.unstarted += count;
+            self.pending.set(self.pending.get() - count);
         }
         drop(agenda);
         self.deal_out();
         self.changed.notify_one();
+        count
     }
 
     /// A message was decided.
@@ -357,6 +422,6 @@ impl Room {
             limit.saturating_sub(rest)
         });
         let unsent: u64 = if self.limit.is_some() { agenda.unstarted } else { 0 };
-        unclaimed + unsent + (agenda.total - agenda.came) + agenda.waiting.len() as u64
+        unclaimed + unsent + agenda.missed + (agenda.total - agenda.came) + agenda.waiting.len() as u64
     }
 }

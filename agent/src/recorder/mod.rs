@@ -231,6 +231,31 @@ impl Recorder {
         self.fault(fault, now, Some(source), backend, target);
     }
 
+    /// We dropped an open connection in a storm.
+    pub fn stormed(&mut self) {
+        self.tally.connections.stormed += 1;
+        self.tally.connections.open -= 1;
+    }
+
+    /// The client of a connection that was lost or stormed is on its way back. It ends in [`Recorder::returned`] or
+    /// [`Recorder::gave_up`], or is still away at its end.
+    pub fn away(&mut self) {
+        self.tally.connections.away += 1;
+    }
+
+    /// It stands again, so long after the loss.
+    pub fn returned(&mut self, took: Duration) {
+        self.tally.connections.away -= 1;
+        self.tally.connections.reconnected += 1;
+        self.latency(Latency::Reconnect, took);
+    }
+
+    /// It stays lost.
+    pub fn gave_up(&mut self) {
+        self.tally.connections.away -= 1;
+        self.tally.connections.gave_up += 1;
+    }
+
     /// We closed an open connection, or the server did where it may (http between hits).
     pub fn closed(&mut self) {
         self.tally.connections.open -= 1;

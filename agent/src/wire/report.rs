@@ -137,6 +137,14 @@ pub struct Connections {
     pub unfinished: u64,
     /// Lost after opening, not closed by us.
     pub dropped: u64,
+    /// Dropped by us in a storm, without farewell.
+    pub stormed: u64,
+    /// Lost or dropped in a storm, and standing again.
+    pub reconnected: u64,
+    /// Lost for good, where clients come back at all.
+    pub gave_up: u64,
+    /// Lost and still on the way back when their time was over.
+    pub away: u64,
     /// Open now.
     pub open: u64,
 }

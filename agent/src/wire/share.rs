@@ -405,8 +405,8 @@ pub struct Held {
     pub storms: Vec<u64>,
 }
 
-/// How a lost client comes back, as socket.io-client does: attempt n (from 0) is made after `least * 2^n`, at most `most`,
-/// made longer or shorter at random by up to `jitter` of it.
+/// How a lost client comes back, as socket.io-client does: attempt n (from 0) is made after `least * 2^n`, made longer or
+/// shorter at random by up to `jitter` of it, and then at most after `most`. Attempts are counted anew when it stands again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackOff {
     /// ns.

@@ -3,7 +3,7 @@
 
 use super::machine::Machine;
 use super::namespaces::State;
-use super::{Action, Namespace, Said, short};
+use super::{Action, Namespace, PUT_OUT, Said, short};
 use crate::codec::socketio::{self, Kind, Packet};
 use crate::wire::fault::FaultKind;
 use crate::wire::share::Version;
@@ -148,7 +148,7 @@ impl Machine {
         if self.ready && self.namespaces.any() {
             out.push(Action::Said(Said::Left { namespace: number }));
         } else {
-            self.fail(FaultKind::ClosedByServer, "namespace left by the server", out);
+            self.fail(FaultKind::ClosedByServer, PUT_OUT, out);
         }
     }
 

@@ -16,6 +16,9 @@ use crate::wire::fault::{Fault, FaultKind};
 /// A namespace: its place among those that the client was told of, 0 for the first.
 pub type Namespace = u16;
 
+/// Detail of the fault that ends a client which the server put out of its last namespace.
+pub const PUT_OUT: &str = "namespace left by the server";
+
 /// What the messages of the session are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Layer {
