@@ -4,7 +4,7 @@ use super::summary::{BackendRow, ErrorRow, ExampleRow, Latencies, SourceRow, Tar
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::histogram::Histogram;
-use swarm_agent::wire::report::{Counts, Latency, Tally};
+use swarm_agent::wire::report::{Connections, Counts, Heartbeats, Latency, Messages, Tally};
 use swarm_agent::wire::share::{Load, Target};
 
 /// Examples kept of each kind of failure.
@@ -38,34 +38,78 @@ pub fn row_latency(load: &Load, whole: &Latencies) -> Latency {
     }
 }
 
-/// Adds every counter.
+/// Adds every counter; one that is not named here does not compile.
 pub fn add_tally(into: &mut Tally, other: &Tally) {
-    into.requests += other.requests;
-    into.ok += other.ok;
-    into.failed += other.failed;
-    into.unfinished += other.unfinished;
-    into.not_started += other.not_started;
-    into.late += other.late;
-    into.bytes_sent += other.bytes_sent;
-    into.bytes_received += other.bytes_received;
-    let (c, o) = (&mut into.connections, &other.connections);
-    c.attempted += o.attempted;
-    c.opened += o.opened;
-    c.failed += o.failed;
-    c.unfinished += o.unfinished;
-    c.dropped += o.dropped;
-    c.stormed += o.stormed;
-    c.reconnected += o.reconnected;
-    c.gave_up += o.gave_up;
-    c.away += o.away;
-    c.open += o.open;
-    let (m, o) = (&mut into.messages, &other.messages);
-    m.sent += o.sent;
-    m.received += o.received;
-    m.expected += o.expected;
-    m.acked += o.acked;
-    m.lost += o.lost;
-    m.unfinished += o.unfinished;
+    let Tally {
+        requests,
+        ok,
+        failed,
+        unfinished,
+        not_started,
+        late,
+        bytes_sent,
+        bytes_received,
+        connections,
+        messages,
+        heartbeats,
+        stayed_polling,
+    } = other;
+    into.requests += requests;
+    into.ok += ok;
+    into.failed += failed;
+    into.unfinished += unfinished;
+    into.not_started += not_started;
+    into.late += late;
+    into.bytes_sent += bytes_sent;
+    into.bytes_received += bytes_received;
+    into.stayed_polling += stayed_polling;
+    add_connections(&mut into.connections, connections);
+    add_messages(&mut into.messages, messages);
+    let Heartbeats { seen, missed } = heartbeats;
+    into.heartbeats.seen += seen;
+    into.heartbeats.missed += missed;
+}
+
+fn add_connections(into: &mut Connections, other: &Connections) {
+    let Connections {
+        attempted,
+        opened,
+        failed,
+        unfinished,
+        dropped,
+        stormed,
+        reconnected,
+        gave_up,
+        away,
+        open,
+    } = other;
+    into.attempted += attempted;
+    into.opened += opened;
+    into.failed += failed;
+    into.unfinished += unfinished;
+    into.dropped += dropped;
+    into.stormed += stormed;
+    into.reconnected += reconnected;
+    into.gave_up += gave_up;
+    into.away += away;
+    into.open += open;
+}
+
+fn add_messages(into: &mut Messages, other: &Messages) {
+    let Messages {
+        sent,
+        received,
+        expected,
+        acked,
+        lost,
+        unfinished,
+    } = other;
+    into.sent += sent;
+    into.received += received;
+    into.expected += expected;
+    into.acked += acked;
+    into.lost += lost;
+    into.unfinished += unfinished;
 }
 
 /// Answers by status, rising.

@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..11, Just(255u8), Just(b':'), b'0'..b'9'], 0..60)) {
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..11, Just(255u8), Just(b':'), b'0'..=b'9'], 0..60)) {
             let _ = is_payload(&bytes);
             for piece in packets(&bytes).unwrap_or_default() {
                 match piece {

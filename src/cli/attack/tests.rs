@@ -71,7 +71,6 @@ fn refusals_say_the_right_line() {
         ("http://h/ ws://h/", "all URLs of a run need one engine"),
         ("http://a:b@h/ http://h/", "same user-info"),
         ("http://h/ --engine gopher", "no such engine"),
-        ("http://h/ --engine engineio", "not there yet"),
         ("http://h/ --engine http --socketio", "give one of them"),
         ("ws://h/ --engine http", "--engine http wants http:// or https://"),
         ("http://h/ --hold 10s", "http holds nothing; use -z"),
@@ -115,7 +114,12 @@ fn refusals_say_the_right_line() {
         ("http://h/ --socketio --emit [1]", "must begin with the event's name"),
         ("http://h/ --socketio --auth x", "--auth: no JSON"),
         ("http://h/ --socketio --auth 5", "must be a JSON object"),
-        ("http://h/ --socketio --eio 3", "--eio 3 is not there yet"),
+        ("http://h/ --socketio --eio 5", "--eio 5: auto, 3 or 4"),
+        ("ws://h/ --eio 3", "--eio: add --socketio"),
+        (
+            "http://h/ --engine engineio --emit x",
+            "engineio sends --message TEXT, or say --socketio",
+        ),
         ("http://h/ --socketio --query EIO=4", "the protocol's own"),
         (
             "http://h/ --socketio --transport pigeon",

@@ -6,6 +6,7 @@ mod heartbeat;
 mod inbound;
 mod machine;
 mod namespaces;
+mod outbound;
 mod outbox;
 
 pub use machine::Machine;

@@ -21,6 +21,7 @@ pub struct Place {
     /// Auth payload for the next CONNECT.
     pub auth: Option<Box<str>>,
     /// Emits that wait until the client is in. Boxed as it is nearly always none.
+    #[allow(clippy::box_collection)]
     waiting: Option<Box<Vec<Waiting>>>,
 }
 
