@@ -276,7 +276,7 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
 /// One thread a core; no more than there are connections, and one for clients that are only held.
 fn threads(share: &Share, hello: &Hello) -> u32 {
     let connections = u32::try_from(preflight::connections(share)).unwrap_or(u32::MAX).max(1);
-    let idle = matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
+    let idle = share.program.is_none() && matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
     if idle && connections < 2000 {
         1
     } else {

@@ -12,6 +12,7 @@ mod comeback;
 pub mod held;
 pub mod hit;
 pub mod open;
+mod play;
 mod room;
 
 use crate::wire::share::Load;

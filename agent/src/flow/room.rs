@@ -167,10 +167,7 @@ impl Room {
             // whoever plays a playbook claims each of its hits
             None => worker.share.program.is_some(),
         };
-        let limit = plan
-            .requests
-            .filter(|_| claims)
-            .map(|n| deal.count(n));
+        let limit = plan.requests.filter(|_| claims).map(|n| deal.count(n));
         let room = Self {
             traffic: Rc::default(),
             pending: Cell::new(0),
@@ -374,6 +371,11 @@ impl Room {
         self.deal_out();
         self.changed.notify_one();
         count
+    }
+
+    /// Clients of the whole swarm.
+    pub fn clients(&self) -> u64 {
+        self.clients
     }
 
     /// Wakes a client at an instant, more exactly than its own timer could.

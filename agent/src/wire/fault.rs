@@ -96,7 +96,12 @@ impl Fault {
     /// The same with what the server said, cut to 512 bytes.
     pub fn with_answer(mut self, status: u16, body: &[u8]) -> Self {
         self.status = Some(status);
-        self.excerpt = body[..body.len().min(512)].to_vec();
+        self.with_excerpt(body)
+    }
+
+    /// The same with what was said, cut to 512 bytes.
+    pub fn with_excerpt(mut self, said: &[u8]) -> Self {
+        self.excerpt = said[..said.len().min(512)].to_vec();
         self
     }
 }

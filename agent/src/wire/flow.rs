@@ -14,6 +14,8 @@ pub struct Program {
     pub slots: Vec<String>,
     /// One row of the CSV file for each client of this host, in the order of its client numbers. Empty: no file.
     pub rows: Vec<Vec<String>>,
+    /// Names of its columns, as scripts know them.
+    pub columns: Vec<String>,
     /// The script with hooks.
     pub script: Option<Script>,
     /// ms since 1970 by the controller's clock when this was sent: the agent reads no wall clock. The agent moves it on to

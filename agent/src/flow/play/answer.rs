@@ -100,8 +100,13 @@ impl<'a> Read<'a> {
     }
 
     fn header(&self, name: &str) -> Option<&'a str> {
-        let Answer::Http(headers, _) = self.answer else { return None };
-        headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+        let Answer::Http(headers, _) = self.answer else {
+            return None;
+        };
+        headers
+            .iter()
+            .find(|(have, _)| have == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn check(&mut self, check: &Check, facts: &Facts<'_>) -> Result<(), String> {
@@ -113,13 +118,16 @@ impl<'a> Read<'a> {
                 (Is::Present, Some(_)) => Ok(()),
                 (Is::Equal(text), Some(have)) => {
                     let wanted = wanted(text)?;
-                    same(have == wanted || serde_json::from_str::<String>(&wanted).is_ok_and(|w| w == have), || {
-                        format!("header {name} is {}, not {}", told(have), told(&wanted))
-                    })
+                    same(
+                        have == wanted || serde_json::from_str::<String>(&wanted).is_ok_and(|w| w == have),
+                        || format!("header {name} is {}, not {}", told(have), told(&wanted)),
+                    )
                 }
                 (Is::Containing(text), Some(have)) => {
                     let wanted = wanted(text)?;
-                    same(have.contains(&wanted), || format!("header {name} does not hold {}", told(&wanted)))
+                    same(have.contains(&wanted), || {
+                        format!("header {name} does not hold {}", told(&wanted))
+                    })
                 }
             };
         }
@@ -129,18 +137,24 @@ impl<'a> Read<'a> {
                 Is::Equal(text) => {
                     let wanted = wanted(text)?;
                     let have = self.text();
-                    same(have == wanted, || format!("the answer is {}, not {}", told(have), told(&wanted)))
+                    same(have == wanted, || {
+                        format!("the answer is {}, not {}", told(have), told(&wanted))
+                    })
                 }
                 Is::Containing(text) => {
                     let wanted = wanted(text)?;
-                    same(self.text().contains(&wanted), || format!("the answer does not hold {}", told(&wanted)))
+                    same(self.text().contains(&wanted), || {
+                        format!("the answer does not hold {}", told(&wanted))
+                    })
                 }
             };
         };
         let have = self.at(pointer)?;
         let place = if pointer.is_empty() { "the answer" } else { pointer };
         match &check.is {
-            Is::Present => same(have.is_some_and(|have| !have.is_null()), || format!("{place} is missing")),
+            Is::Present => same(have.is_some_and(|have| !have.is_null()), || {
+                format!("{place} is missing")
+            }),
             Is::Equal(text) => {
                 let wanted = wanted(text)?;
                 same(have.is_some_and(|have| equal(have, &wanted)), || {
@@ -181,7 +195,11 @@ impl<'a> Read<'a> {
                 });
                 match found {
                     Some(found) => Ok(Value::Text(found.into())),
-                    None => Err(format!("nothing between {} and {} to remember", told(before), told(after))),
+                    None => Err(format!(
+                        "nothing between {} and {} to remember",
+                        told(before),
+                        told(after)
+                    )),
                 }
             }
         }
@@ -189,7 +207,9 @@ impl<'a> Read<'a> {
 
     /// Of the last line that sets it.
     fn cookie(&self, name: &str) -> Option<&'a str> {
-        let Answer::Http(headers, _) = self.answer else { return None };
+        let Answer::Http(headers, _) = self.answer else {
+            return None;
+        };
         let lines = headers.iter().rev().filter(|(header, _)| header == "set-cookie");
         lines
             .filter_map(|(_, line)| line.split(';').next()?.split_once('='))
@@ -255,7 +275,11 @@ mod tests {
         let event = Answer::Event("[\"said\",{\"ok\":false,\"text\":\"hello all\"},2]");
         for (reply, answer, wrong) in [
             (check(Some("/0/ok"), None, equal("false")), event, None),
-            (check(Some("/0/ok"), None, equal("true")), event, Some("/0/ok is false, not true")),
+            (
+                check(Some("/0/ok"), None, equal("true")),
+                event,
+                Some("/0/ok is false, not true"),
+            ),
             (check(Some("/1"), None, equal("2.0")), event, None),
             (check(Some("/0/text"), None, equal("\"hello all\"")), event, None),
             (check(Some("/0/text"), None, equal("hello all")), event, None),
@@ -263,16 +287,40 @@ mod tests {
             (check(Some("/0"), None, holding("\"ok\":false")), event, None),
             (check(Some("/2"), None, Is::Present), event, Some("/2 is missing")),
             (check(Some("/2"), None, equal("1")), event, Some("/2 is missing, not 1")),
-            (check(Some("/0"), None, equal("1")), event, Some("/0 is an object, not 1")),
+            (
+                check(Some("/0"), None, equal("1")),
+                event,
+                Some("/0 is an object, not 1"),
+            ),
             (check(None, None, holding("hello")), event, None),
-            (check(None, None, equal("x")), Answer::Message(b"y"), Some("the answer is y, not x")),
-            (check(None, None, Is::Present), Answer::Message(b""), Some("the answer is empty")),
-            (check(Some("/0"), None, Is::Present), Answer::Message(b"<"), Some("the answer is not JSON")),
+            (
+                check(None, None, equal("x")),
+                Answer::Message(b"y"),
+                Some("the answer is y, not x"),
+            ),
+            (
+                check(None, None, Is::Present),
+                Answer::Message(b""),
+                Some("the answer is empty"),
+            ),
+            (
+                check(Some("/0"), None, Is::Present),
+                Answer::Message(b"<"),
+                Some("the answer is not JSON"),
+            ),
             (check(Some("/0"), None, equal("1")), Answer::Arguments("[1]"), None),
             (check(Some("/ok"), None, equal("true")), http, None),
             (check(None, Some("x-kind"), equal("a b")), http, None),
-            (check(None, Some("x-kind"), holding("c")), http, Some("header x-kind does not hold c")),
-            (check(None, Some("x-no"), Is::Present), http, Some("header x-no is missing")),
+            (
+                check(None, Some("x-kind"), holding("c")),
+                http,
+                Some("header x-kind does not hold c"),
+            ),
+            (
+                check(None, Some("x-no"), Is::Present),
+                http,
+                Some("header x-no is missing"),
+            ),
         ] {
             let found = with(|facts| judge(&reply, answer, &facts));
             assert_eq!(found.err().as_deref(), wrong, "{reply:?} {answer:?}");
@@ -297,7 +345,10 @@ mod tests {
             (From::Cookie("a".into()), text("1")),
             (From::Cookie("b".into()), Err("no cookie b to remember")),
             (From::Between("\"t\":\"".into(), "\"".into()), text("k y")),
-            (From::Between("<".into(), ">".into()), Err("nothing between < and > to remember")),
+            (
+                From::Between("<".into(), ">".into()),
+                Err("nothing between < and > to remember"),
+            ),
         ] {
             let reply = Reply {
                 captures: vec![Capture {

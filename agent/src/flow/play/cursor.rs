@@ -213,7 +213,10 @@ mod tests {
     #[test]
     fn a_time_ends_a_repetition_and_what_follows_comes() {
         let steps = vec![every(100, Rounds::For(130 * MS), vec![timed()]), timed()];
-        assert_eq!(walk(steps, 100), [(1, 25, Some(25)), (1, 125, Some(125)), (2, 125, None)]);
+        assert_eq!(
+            walk(steps, 100),
+            [(1, 25, Some(25)), (1, 125, Some(125)), (2, 125, None)]
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Dice {
     }
 
     /// From 0 to below 1.
-    fn unit(&self) -> f64 {
+    pub fn unit(&self) -> f64 {
         (self.word() >> 11) as f64 / (1u64 << 53) as f64
     }
 

@@ -30,11 +30,10 @@ impl Inbox {
         }
     }
 
-    /// Takes the oldest one.
-    pub fn take(&mut self) -> Option<Said> {
-        let oldest = self.kept.pop_front()?;
-        self.bytes -= bytes(&oldest);
-        Some(oldest)
+    /// Takes all, the oldest first.
+    pub fn take_all(&mut self) -> VecDeque<Said> {
+        self.bytes = 0;
+        std::mem::take(&mut self.kept)
     }
 
     /// Forgets all.
@@ -67,16 +66,18 @@ mod tests {
     fn messages_come_out_in_order_and_are_bounded() {
         let mut inbox = Inbox::default();
         inbox.keep(Said::Written(1));
-        assert_eq!(inbox.take(), None);
+        assert!(inbox.take_all().is_empty());
         for length in 0..100 {
             inbox.keep(message(length));
         }
-        assert_eq!(inbox.take(), Some(message(36)));
+        let kept = inbox.take_all();
+        assert_eq!((kept.len(), kept.front()), (KEPT, Some(&message(36))));
+        kept.into_iter().for_each(|said| inbox.keep(said));
         inbox.keep(message(BYTES - 10));
-        assert_eq!(inbox.take(), Some(message(BYTES - 10)));
-        assert_eq!((inbox.take(), inbox.bytes), (None, 0));
+        assert_eq!(inbox.take_all(), [message(BYTES - 10)]);
         inbox.keep(message(3));
         inbox.clear();
-        assert_eq!((inbox.take(), inbox.bytes), (None, 0));
+        assert!(inbox.take_all().is_empty());
+        assert_eq!(inbox.bytes, 0);
     }
 }

@@ -158,7 +158,9 @@ pub fn only_http(share: &Share) -> bool {
 /// The row of the CSV file of client `n`.
 pub fn row<'a>(program: &'a Program, share: &Share, n: u64) -> &'a [String] {
     let place = share.deal.place(n).and_then(|place| usize::try_from(place).ok());
-    place.and_then(|place| program.rows.get(place)).map_or(&[], Vec::as_slice)
+    place
+        .and_then(|place| program.rows.get(place))
+        .map_or(&[], Vec::as_slice)
 }
 
 fn looks_inside(act: &Act) -> bool {

@@ -47,6 +47,15 @@ pub fn value(text: &Text, facts: &Facts<'_>) -> Result<Value, Unmade> {
     Ok(Value::Text(made(text, facts)?.into()))
 }
 
+/// The value of a header: no line feed may come into it from outside.
+pub fn header(text: &Text, facts: &Facts<'_>) -> Result<String, Unmade> {
+    let value = made(text, facts)?;
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(Unmade::Misplaced("a header"));
+    }
+    Ok(value)
+}
+
 /// A value of a query parameter: all but the unreserved characters of RFC 3986 as `%XX`.
 pub fn percent_encoded(text: &str, out: &mut String) {
     for byte in text.bytes() {
@@ -108,7 +117,10 @@ mod tests {
         );
         for (pieces, wanted) in [
             (vec![plain("room-"), Piece::Value(room.clone())], Ok("room-3")),
-            (vec![plain("[\""), Piece::InString(slot(1)), plain("\"]")], Ok("[\"a\\\"b\\n\"]")),
+            (
+                vec![plain("[\""), Piece::InString(slot(1)), plain("\"]")],
+                Ok("[\"a\\\"b\\n\"]"),
+            ),
             (vec![Piece::Json(slot(1))], Ok("\"a\\\"b\\n\"")),
             (vec![Piece::Json(room)], Ok("3")),
             (vec![Piece::Json(slot(2))], Ok("{\"a\":[1,null]}")),

@@ -226,7 +226,10 @@ pub(super) mod tests {
             (of(var(Slot(2)), Operator::Plus, num(1)), Err(Unmade::NoNumber)),
             (of(num(i64::MAX), Operator::Plus, num(1)), Ok("-9223372036854775808")),
             (of(num(i64::MIN), Operator::Modulo, num(-1)), Ok("0")),
-            (of(of(num(2), Operator::Minus, num(5)), Operator::Times, num(3)), Ok("-9")),
+            (
+                of(of(num(2), Operator::Minus, num(5)), Operator::Times, num(3)),
+                Ok("-9"),
+            ),
         ] {
             assert_eq!(made(&expression), wanted.map(str::to_owned), "{expression:?}");
         }
