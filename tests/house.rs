@@ -50,13 +50,15 @@ const AGENT: &[(&str, &[&str])] = &[
     ("engine", &["codec", "net", "recorder", "trace", "wire"]),
     (
         "flow",
-        &["codec", "engine", "net", "pacer", "recorder", "timer", "wire", "worker"],
+        &[
+            "codec", "engine", "net", "pacer", "recorder", "script", "timer", "wire", "worker",
+        ],
     ),
     ("gather", &["recorder"]),
     ("host", &["addresses", "wire"]),
     ("net", &["wire"]),
     ("pacer", &["wire"]),
-    ("preflight", &["pacer", "wire"]),
+    ("preflight", &["pacer", "recorder", "wire"]),
     ("probe", &["engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
@@ -66,7 +68,7 @@ const AGENT: &[(&str, &[&str])] = &[
         ],
     ),
     ("script", &[]),
-    ("serve", &["host", "net", "preflight", "probe", "run", "wire"]),
+    ("serve", &["host", "net", "preflight", "probe", "run", "script", "wire"]),
     ("timer", &[]),
     ("trace", &["wire"]),
     ("wire", &[]),

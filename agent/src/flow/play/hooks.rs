@@ -2,7 +2,8 @@
 //! and nobody else. Never here: how scripts run.
 
 use super::answer::arguments;
-use super::player::{Did, Ended, Hit, Manner, Player, Stop, millis, span};
+use super::hits::Hit;
+use super::player::{Did, Ended, Manner, Player, Stop, millis, span};
 use super::stage::Line;
 use super::talk::Awaited;
 use super::value::Value;

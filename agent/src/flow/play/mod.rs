@@ -13,6 +13,7 @@ mod answer;
 mod cursor;
 mod dice;
 mod enter;
+mod hits;
 mod hooks;
 mod inbox;
 mod player;

@@ -1,25 +1,23 @@
 //! One client that plays a flow: its state, what it waits for and hears meanwhile, and how its hits are recorded. Never
 //! here: what single steps do, sockets.
 
-use super::answer;
 use super::dice::Dice;
 use super::hooks::Hooks;
 use super::inbox::Inbox;
-use super::stage::{Line, Stage, Track, row};
+use super::stage::{Stage, Track, row};
 use super::stand::Stand;
-use super::value::{Facts, Unmade, Value};
+use super::value::{Facts, Value};
 use super::web::Web;
 use crate::codec::cookie::Jar;
 use crate::codec::session::Said;
 use crate::flow::client::record;
 use crate::flow::room::{Post, Room};
-use crate::recorder::{BackendId, Mark, Recorder, StepId};
-use crate::wire::fault::{Fault, FaultKind};
+use crate::recorder::Recorder;
+use crate::wire::fault::Fault;
 use crate::wire::flow::Program;
-use crate::wire::report::Latency;
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -27,10 +25,8 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep_until};
 
 /// After a failure that took no time a client pauses, longer and longer, so that it does not spin.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+pub const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Characters that the text of a failure has at most.
-const DETAIL: usize = 200;
 
 /// What came while a client waited.
 #[derive(Debug)]
@@ -77,15 +73,6 @@ pub enum Stop {
 /// The end of a step.
 pub type Ended = Result<Did, Stop>;
 
-/// A hit that is not decided.
-pub struct Hit {
-    /// When it was due and sent.
-    pub mark: Mark,
-    /// Who answered.
-    pub backend: Option<BackendId>,
-    at: StepId,
-}
-
 /// One client.
 pub struct Player {
     pub room: Rc<Room>,
@@ -122,7 +109,7 @@ pub struct Player {
     pub turned_away: bool,
     /// The last failure took no time: others must not be starved by the next.
     pub at_once: bool,
-    pause: Duration,
+    pub pause: Duration,
     jar: RefCell<Jar>,
     timer: Option<Pin<Box<Sleep>>>,
     closing: Option<Instant>,
@@ -240,84 +227,6 @@ impl Player {
         if let Some(place) = self.slots.get_mut(usize::from(slot)) {
             *place = Some(value);
         }
-    }
-
-    /// A hit of this line goes out now. Its end is [`Player::well`] or [`Player::badly`], or it stays unfinished.
-    pub fn hit(&mut self, line: usize, due: Option<Instant>) -> Result<Hit, Stop> {
-        if !self.room.takes() {
-            // no more are wanted: the client has nothing left to do
-            self.done = true;
-            return Err(Stop::Over);
-        }
-        let address = self.stand.is_none().then(|| self.address());
-        let at = self.step(line);
-        let mut recorder = self.recorder();
-        let (source, target, backend) = match &self.stand {
-            Some(stand) => (stand.source, stand.reach.target, stand.backend),
-            None => {
-                let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-                (recorder.source(address), self.target, None)
-            }
-        };
-        let mark = recorder.hit_sent(due, Instant::now(), source, target);
-        recorder.flows().sent(at);
-        drop(recorder);
-        Ok(Hit { mark, backend, at })
-    }
-
-    /// Where a line is counted.
-    pub fn step(&self, line: usize) -> StepId {
-        StepId {
-            flow: self.track.number,
-            line: u16::try_from(line).unwrap_or(u16::MAX),
-        }
-    }
-
-    /// The hit went well.
-    pub fn well(&mut self, hit: &Hit, now: Instant) -> Ended {
-        let since = hit.mark.due.unwrap_or(hit.mark.sent);
-        let us = u64::try_from(now.saturating_duration_since(since).as_micros()).unwrap_or(u64::MAX);
-        let mut recorder = self.recorder();
-        recorder.hit_ok(&hit.mark, now, hit.backend, None);
-        recorder.flows().ok(hit.at, us);
-        drop(recorder);
-        self.pause = FIRST_PAUSE;
-        self.room.decided();
-        Ok(Did::Well)
-    }
-
-    /// The hit failed; without a fault when that is counted already.
-    pub fn badly(&mut self, hit: &Hit, fault: Option<&Fault>) -> Ended {
-        let mut recorder = self.recorder();
-        recorder.hit_failed(&hit.mark, Instant::now(), hit.backend, None, fault);
-        recorder.flows().failed(hit.at);
-        drop(recorder);
-        self.room.decided();
-        Ok(Did::Badly)
-    }
-
-    /// A fault that names flow and step.
-    pub fn fault(&self, line: usize, kind: FaultKind, what: &str) -> Fault {
-        let label = self.track.lines.get(line).map_or("hooks", |line: &Line| &line.label);
-        let mut detail: String = format!("{} / {label}: {what}", self.track.name);
-        if let Some((end, _)) = detail.char_indices().nth(DETAIL) {
-            detail.truncate(end);
-        }
-        Fault::new(kind, detail)
-    }
-
-    /// A step whose values cannot be made is a failed hit.
-    pub fn unmade(&mut self, hit: &Hit, line: usize, unmade: &Unmade) -> Ended {
-        let fault = self.fault(line, FaultKind::Check, &answer::why(unmade, &self.program().slots));
-        self.at_once = true;
-        self.badly(hit, Some(&fault))
-    }
-
-    /// A step that wants a session, where there is none, is a failed hit.
-    pub fn not_connected(&mut self, hit: &Hit, line: usize, what: &str) -> Ended {
-        let fault = self.fault(line, FaultKind::NotConnected, what);
-        self.at_once = true;
-        self.badly(hit, Some(&fault))
     }
 
     /// Waits until something is said, or `until` has come.
@@ -493,11 +402,6 @@ impl Player {
     /// Takes them back when it did not open.
     pub fn take_cookies(&self, jar: Jar) {
         *self.jar.borrow_mut() = jar;
-    }
-
-    /// An answer that was waited for came, so long after `sent`.
-    pub fn acked(&self, name: Latency, sent: Instant, now: Instant) {
-        self.recorder().message_acked(name, now.saturating_duration_since(sent));
     }
 }
 

@@ -2,7 +2,8 @@
 //! opening sessions.
 
 use super::answer::{self, judge};
-use super::player::{Came, Ended, Hit, Manner, Player, Stop, span};
+use super::hits::Hit;
+use super::player::{Came, Ended, Manner, Player, Stop, span};
 use super::stage::Line;
 use super::stand::Link;
 use super::text;

@@ -2,7 +2,8 @@
 //! socket says.
 
 use super::answer::{Answer, judge};
-use super::player::{Came, Ended, Hit, Manner, Player, Stop};
+use super::hits::Hit;
+use super::player::{Came, Ended, Manner, Player, Stop};
 use super::stage::only_http;
 use super::text;
 use super::value::Unmade;
