@@ -4,10 +4,13 @@
 //! computes the same due times for the whole plan and takes the numbers that are its own, so that hosts which start at
 //! one instant do not fire in bursts. Never here: clocks, sleeping.
 
-use crate::wire::share::{Level, Schedule, Stage};
+use crate::wire::share::{Held, Level, Schedule, Stage};
 
 /// Twice the number of nanoseconds times microhertz in one hit: the unit in which hits are counted exactly.
 const HIT: u128 = 2_000_000_000_000_000;
+
+/// How long Linux keeps back the port of a connection that this side has closed (TIME_WAIT), ns.
+const PORT_REST: u64 = 60_000_000_000;
 
 /// When hit `n` is due; `None` when the schedule ends before it.
 pub fn due(schedule: &Schedule, n: u64) -> Option<u64> {
@@ -37,6 +40,19 @@ pub fn hits(schedule: &Schedule) -> u64 {
 /// Length of a schedule, ns.
 pub fn length(stages: &[Stage]) -> u64 {
     stages.iter().map(|stage| stage.duration).sum()
+}
+
+/// How many local ports one socket of a held client takes at most: one for each of its lives within [`PORT_REST`]. Those
+/// that a storm ends are closed by us, and the system keeps such ports back.
+pub fn lives(held: &Held) -> u64 {
+    let storms = &held.storms;
+    let within = |from: u64| {
+        storms
+            .iter()
+            .filter(|at| (from..from + PORT_REST).contains(*at))
+            .count()
+    };
+    1 + storms.iter().map(|from| within(*from)).max().unwrap_or(0) as u64
 }
 
 /// The offset inside a stage at which `wanted` (in 1/[`HIT`] hits) has been dealt out:
@@ -218,6 +234,27 @@ mod tests {
             }]
         );
         assert_eq!(spans(&level, 10), []);
+    }
+
+    #[test]
+    fn storms_take_ports_while_they_rest() {
+        for (storms, lives_expected) in [
+            (vec![], 1),
+            (vec![10], 2),
+            (vec![10, 30, 69], 4),
+            (vec![10, 70, 129], 3),
+            (vec![10, 80, 200], 2),
+        ] {
+            let held = Held {
+                clients: Level::Ramp { count: 1, rate: None },
+                end: 300 * SECOND,
+                cadence: None,
+                requests: None,
+                reconnect: None,
+                storms: storms.iter().map(|s| s * SECOND).collect(),
+            };
+            assert_eq!(lives(&held), lives_expected, "{storms:?}");
+        }
     }
 
     proptest! {

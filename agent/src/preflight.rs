@@ -121,7 +121,11 @@ fn ports(share: &Share, hello: &Hello, connections: u64, resolved: &[Vec<IpAddr>
     // ports are free per pair of source and target address; the busiest target takes all in the worst case
     let addresses = resolved.iter().map(Vec::len).min().unwrap_or(1).max(1) as u64;
     let room = range * addresses * (share.sources.len().max(1) as u64);
-    let needed = connections * sockets_each(share);
+    let lives = match &share.load {
+        Load::Held(held) => pacer::lives(held),
+        Load::Closed(_) | Load::Open(_) => 1,
+    };
+    let needed = connections * sockets_each(share) * lives;
     if needed > room {
         return Err(format!(
             "needs {needed} local ports and has {room} ({range} a source and target address, ports {first}-{last}): add --source-ips, lower -c, or use more hosts"

@@ -171,7 +171,7 @@ fn load(load: &Load) -> Vec<String> {
     match load {
         Load::Closed(closed) => closed_loop(closed),
         Load::Open(open) => vec![open_loop(open)],
-        Load::Held(held) => vec![held_clients(held)],
+        Load::Held(held) => std::iter::once(held_clients(held)).chain(way_back(held)).collect(),
     }
 }
 
@@ -250,6 +250,25 @@ fn held_clients(held: &Held) -> String {
     format!("{clients}{hold}: ends after {}{stop}{says}", show_duration(held.end))
 }
 
+/// How lost clients come back, and when all are made to.
+fn way_back(held: &Held) -> Option<String> {
+    let plan = held.reconnect.as_ref()?;
+    let tries = plan
+        .attempts
+        .map_or(String::new(), |n| format!(", {} attempts at most", comma(n.into())));
+    let mut text = format!(
+        "lost clients come back: {} doubling to {}, ±{} %{tries}",
+        show_duration(plan.least),
+        show_duration(plan.most),
+        show_number(f64::from(plan.jitter) / 10.0)
+    );
+    if !held.storms.is_empty() {
+        let storms: Vec<String> = held.storms.iter().map(|at| show_duration(*at)).collect();
+        text.push_str(&format!("; storm after {}", storms.join(", ")));
+    }
+    Some(text)
+}
+
 /// `100/s for 30s, then to 500/s in 1m`.
 fn shape(stages: &[Stage], level: impl Fn(u64) -> String) -> String {
     let part = |stage: &Stage| match stage.from == stage.to {
@@ -322,9 +341,13 @@ fn needs(plan: &Plan, crew: &Crew, portions: &[Portion]) -> String {
         .map(|portion| portion.connections * sockets)
         .max()
         .unwrap_or(0);
+    let lives = match &plan.load {
+        Load::Held(held) => swarm_agent::pacer::lives(held),
+        Load::Closed(_) | Load::Open(_) => 1,
+    };
     let by_source = portions.iter().enumerate().map(|(host, portion)| {
         let sources = crew.sources.get(host).copied().unwrap_or(1).max(1) as u64;
-        (portion.connections * sockets).div_ceil(sources)
+        (portion.connections * sockets * lives).div_ceil(sources)
     });
     let of = |needed: u64, limit: Option<u64>| match limit {
         Some(limit) => format!("{} of {}", comma(needed), comma(limit)),

@@ -31,6 +31,11 @@ pub fn has_due_times(load: &Load) -> bool {
     }
 }
 
+/// Whether lost clients come back.
+pub fn comes_back(load: &Load) -> bool {
+    matches!(load, Load::Held(held) if held.reconnect.is_some())
+}
+
 /// Whether a host was the bottleneck; `None` when neither its CPU nor its lateness was measured.
 pub fn generator_bound(cpu_busy: Option<f64>, late: Option<(u64, u64)>) -> Option<bool> {
     let busy = cpu_busy.map(|busy| busy > BUSY);
@@ -196,6 +201,10 @@ fn fewer(outcome: &Outcome, summary: &Summary) -> Option<Warning> {
         return None;
     }
     let tally = &summary.whole.tally;
+    if summary.planned.is_none() && comes_back(&summary.load) {
+        // what comes due while a client is away was never to be sent
+        return None;
+    }
     let planned = summary.planned.unwrap_or(tally.requests + tally.not_started);
     let missing = planned.saturating_sub(tally.requests);
     let lost = summary

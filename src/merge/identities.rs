@@ -28,6 +28,7 @@ pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch
         );
     }
     proof.tally(tally);
+    proof.comebacks(tally, load);
     let whole = super::rows::latencies(&report.latency);
     for (name, histogram) in &whole {
         proof.buckets(name.word(), histogram);
@@ -157,6 +158,23 @@ impl Proof {
         );
     }
 
+    /// Every lost client that may come back has done so, has given up, or is on its way.
+    fn comebacks(&mut self, tally: &Tally, load: &Load) {
+        let c = &tally.connections;
+        let lost = match super::doubts::comes_back(load) {
+            true => total(&[c.dropped, c.stormed]),
+            false => 0,
+        };
+        self.equal(
+            Identity::Comebacks,
+            ("dropped + stormed", lost),
+            (
+                "reconnected + gave up + still away",
+                total(&[c.reconnected, c.gave_up, c.away]),
+            ),
+        );
+    }
+
     fn buckets(&mut self, name: &str, histogram: &Histogram) {
         self.equal(
             Identity::Buckets,
@@ -185,6 +203,8 @@ impl Proof {
             Load::Held(_) => {
                 let opened = tally.connections.opened;
                 pairs.push(("handshake", count(Latency::Handshake), "opened", opened));
+                let back = tally.connections.reconnected;
+                pairs.push(("reconnect", count(Latency::Reconnect), "reconnected", back));
             }
             Load::Closed(_) => {}
         }

@@ -34,6 +34,8 @@ pub struct Report {
     groups: Vec<GroupJson>,
     targets: Vec<TargetJson>,
     affinity: AffinityJson,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<EventJson>,
     timeline: Vec<SecondJson>,
     requirements: Vec<JudgedJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -95,6 +97,14 @@ struct ConnectionsJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     peak: Option<u64>,
     dropped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stormed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconnected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gave_up: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -156,6 +166,13 @@ struct JudgedJson {
     value: Option<f64>,
     shown: String,
     passed: bool,
+}
+
+/// What happened to the run as a whole, on the timeline.
+#[derive(Debug, Serialize)]
+struct EventJson {
+    t_s: f64,
+    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -240,6 +257,7 @@ pub fn report(summary: &Summary) -> Report {
             verdict: affinity.verdict.clone(),
             unknown: affinity.unknown.clone(),
         },
+        events: storms(summary),
         timeline: summary.timeline.iter().map(SecondJson::of).collect(),
         requirements: summary.requirements.iter().map(judged).collect(),
         notes: summary.notes.iter().map(warning).collect(),
@@ -260,6 +278,7 @@ impl TotalsJson {
 
     fn of_tally(tally: &Tally, peak: Option<u64>, load: &Load) -> Self {
         let (c, m) = (&tally.connections, &tally.messages);
+        let back = |n: u64| doubts::comes_back(load).then_some(n);
         Self {
             planned: None,
             requests: tally.requests,
@@ -277,6 +296,10 @@ impl TotalsJson {
                 unfinished: c.unfinished,
                 peak,
                 dropped: c.dropped,
+                stormed: back(c.stormed),
+                reconnected: back(c.reconnected),
+                gave_up: back(c.gave_up),
+                away: back(c.away),
             },
             messages: matches!(load, Load::Held(_)).then_some(MessagesJson {
                 sent: m.sent,
@@ -305,6 +328,20 @@ impl RatesJson {
             window_s: None,
         }
     }
+}
+
+/// The storms that came before the last cut.
+fn storms(summary: &Summary) -> Vec<EventJson> {
+    let until = summary.timeline.last().map_or(0, |second| second.at_us);
+    let Load::Held(held) = &summary.load else {
+        return Vec::new();
+    };
+    let came = held.storms.iter().map(|ns| ns / 1000).filter(|us| *us < until);
+    came.map(|us| EventJson {
+        t_s: seconds(us),
+        text: "storm: every client drops its connection".to_owned(),
+    })
+    .collect()
 }
 
 /// Distributions with their histograms, those that have samples.

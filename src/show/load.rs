@@ -30,6 +30,20 @@ pub struct LoadJson {
     cadence: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     servers: Vec<ServerJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconnect: Option<BackOffJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    storms_s: Vec<f64>,
+}
+
+/// How lost clients come back.
+#[derive(Debug, Serialize)]
+struct BackOffJson {
+    delay_s: f64,
+    delay_max_s: f64,
+    jitter: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
 }
 
 /// What an Engine.IO server said of itself.
@@ -102,6 +116,13 @@ impl LoadJson {
                     kind: "held",
                     requests: held.requests,
                     duration_s: Some(seconds(held.end)),
+                    reconnect: held.reconnect.as_ref().map(|plan| BackOffJson {
+                        delay_s: seconds(plan.least),
+                        delay_max_s: seconds(plan.most),
+                        jitter: f64::from(plan.jitter) / 1000.0,
+                        attempts: plan.attempts,
+                    }),
+                    storms_s: held.storms.iter().map(|ns| seconds(*ns)).collect(),
                     ..Self::of_level(&held.clients)
                 };
                 match &held.cadence {

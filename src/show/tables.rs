@@ -57,6 +57,12 @@ pub fn totals(summary: &Summary) -> String {
     rows.push(count("  failed", c.failed));
     rows.push(count("  unfinished", c.unfinished));
     rows.push(count("  dropped", c.dropped));
+    if crate::merge::doubts::comes_back(&summary.load) {
+        rows.push(count("  dropped in storms", c.stormed));
+        rows.push(count("  clients back again", c.reconnected));
+        rows.push(count("  lost for good", c.gave_up));
+        rows.push(count("  still away", c.away));
+    }
     if let Some(peak) = summary.whole.peak {
         rows.push(count("  most at once", peak));
     }
@@ -108,8 +114,12 @@ pub fn latency(summary: &Summary) -> String {
         "p99.9",
         "max",
     ];
-    table(&head, rows, &[])
-        + "not in it: failed, unfinished and never sent hits; failed and unfinished connections; answers that did not come\n"
+    let mut text = table(&head, rows, &[]);
+    text += "not in it: failed, unfinished and never sent hits; failed and unfinished connections; answers that did not come";
+    if crate::merge::doubts::comes_back(&summary.load) {
+        text += "; clients that did not come back";
+    }
+    text + "\n"
 }
 
 fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<String> {
@@ -121,8 +131,9 @@ fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<S
         }
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
         Latency::Upgrade => Some(tally.stayed_polling),
+        Latency::Reconnect => Some(tally.connections.gave_up + tally.connections.away),
         // what others record has its own table of what is missing
-        Latency::Broadcast | Latency::Reconnect => None,
+        Latency::Broadcast => None,
         Latency::RequestFailed | Latency::Dns | Latency::Connect | Latency::Tls | Latency::Lateness => None,
     };
     let at = |quantile: f64| {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conduct::outcome::{HostEnd, Outcome};
-use crate::merge::fixture::{closed_loop, held, open_loop};
+use crate::merge::fixture::{SECOND, closed_loop, held, open_loop};
 use crate::merge::merge;
 use crate::merge::summary::Judged;
 use base64::Engine as _;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::histogram::{highest_of, lowest_of};
 use swarm_agent::wire::report::{Example, FaultRow, Latency};
+use swarm_agent::wire::share::{BackOff, Load};
 
 /// A small run in which everything that can be shown happened once.
 fn full() -> Summary {
@@ -120,6 +121,43 @@ fn what_was_not_measured_is_absent() {
     assert!(report["latency"].get("service").is_some());
     assert!(report["affinity"].get("known").is_none());
     assert!(!text.contains("null"));
+}
+
+#[test]
+fn the_way_back_is_told_where_clients_come_back() {
+    let shown = |outcome: &Outcome| {
+        let summary = merge(outcome);
+        let report: Value = serde_json::from_str(&json::text(&summary).unwrap()).unwrap();
+        (report, text::render(&summary))
+    };
+    let mut outcome = held(1, None);
+    let (report, told) = shown(&outcome);
+    assert!(report.get("events").is_none());
+    assert!(report["totals"]["connections"].get("stormed").is_none());
+    assert!(!told.contains("back again"));
+    let Load::Held(load) = &mut outcome.plan.load else {
+        panic!("held")
+    };
+    load.reconnect = Some(BackOff {
+        least: SECOND,
+        most: 5 * SECOND,
+        jitter: 250,
+        attempts: None,
+    });
+    // the run is over after 4 s
+    load.storms = vec![2 * SECOND, 9 * SECOND];
+    let (report, told) = shown(&outcome);
+    let events = report["events"].as_array().unwrap();
+    assert_eq!((events.len(), &events[0]["t_s"]), (1, &2.0.into()), "{events:?}");
+    for counter in ["stormed", "reconnected", "gave_up", "away"] {
+        assert_eq!(report["totals"]["connections"][counter], 0, "{counter}");
+    }
+    assert_eq!(report["load"]["reconnect"]["jitter"], 0.25);
+    assert_eq!(report["load"]["storms_s"], serde_json::json!([2.0, 9.0]));
+    assert!(
+        told.contains("clients back again") && told.contains("clients that did not come back"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -58,7 +58,10 @@ mod tests {
                 let ours = delay(&plan, attempt as u32, rand).as_secs_f64() * 1e3;
                 let off = ours - ms as f64;
                 // the real one cuts the deviation and then the wait to whole ms
-                assert!(off.abs() < 1.0, "{least} {most} {jitter} {rand}, attempt {attempt}: {ours} ms, not {ms}");
+                assert!(
+                    off.abs() < 1.0,
+                    "{least} {most} {jitter} {rand}, attempt {attempt}: {ours} ms, not {ms}"
+                );
             }
         }
     }
@@ -72,6 +75,16 @@ mod tests {
             attempts: None,
         };
         assert_eq!(delay(&plan, u32::MAX, 0.95), Duration::from_nanos(u64::MAX));
-        assert_eq!(delay(&BackOff { most: 5_000 * MS, ..plan }, u32::MAX, 0.0), Duration::from_secs(5));
+        assert_eq!(
+            delay(
+                &BackOff {
+                    most: 5_000 * MS,
+                    ..plan
+                },
+                u32::MAX,
+                0.0
+            ),
+            Duration::from_secs(5)
+        );
     }
 }

@@ -410,11 +410,13 @@ impl Client {
             self.room.worker.recorder.borrow_mut().closed();
             return Ending::Closed;
         }
-        self.room
-            .worker
-            .recorder
-            .borrow_mut()
-            .dropped(self.source, self.backend, self.reach.target, fault, Instant::now());
+        self.room.worker.recorder.borrow_mut().dropped(
+            self.source,
+            self.backend,
+            self.reach.target,
+            fault,
+            Instant::now(),
+        );
         self.lose_all();
         Ending::Lost {
             again: comes_back(fault),

@@ -268,21 +268,22 @@ impl Room {
                     let (Some(post), Some(Cadence::Every(period))) = (post.upgrade(), &self.plan.cadence) else {
                         continue;
                     };
-                    let away = post.away.get();
-                    if away && self.limit.is_none() {
-                        self.agenda.borrow_mut().missed += 1;
+                    if post.close.get() {
+                        continue;
                     }
-                    // what is not claimed while it is away is left to others
-                    if !post.close.get() && (away || self.claim()) {
-                        if !away {
-                            self.pending.set(self.pending.get() + 1);
-                            post.order(Some(entry.at));
-                        }
-                        self.at(
-                            entry.at + Duration::from_nanos((*period).max(1)),
-                            Upcoming::Say(Rc::downgrade(&post)),
-                        );
+                    if post.away.get() {
+                        // with a limit nothing is claimed, and so it is left to others
+                        self.agenda.borrow_mut().missed += u64::from(self.limit.is_none());
+                    } else if self.claim() {
+                        self.pending.set(self.pending.get() + 1);
+                        post.order(Some(entry.at));
+                    } else {
+                        continue;
                     }
+                    self.at(
+                        entry.at + Duration::from_nanos((*period).max(1)),
+                        Upcoming::Say(Rc::downgrade(&post)),
+                    );
                 }
                 Upcoming::Total => {
                     let mut agenda = self.agenda.borrow_mut();

@@ -171,6 +171,25 @@ pub struct AttackArgs {
     #[arg(long, value_name = "T", help_heading = SOCKETIO)]
     pub every: Option<String>,
 
+    /// A lost client connects again as the real client does: with the same cookies, source address and namespace. One that a server turned away (connect_error, a disconnect that the server sent) stays away
+    #[arg(long, help_heading = SOCKETIO)]
+    pub reconnect: bool,
+    /// Before the first attempt; doubled before each further one [default: 1s]
+    #[arg(long, value_name = "T", help_heading = SOCKETIO)]
+    pub reconnect_delay: Option<String>,
+    /// The longest delay [default: 5s]
+    #[arg(long, value_name = "T", help_heading = SOCKETIO)]
+    pub reconnect_delay_max: Option<String>,
+    /// So much shorter or longer a delay is by chance, 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "0..1", help_heading = SOCKETIO)]
+    pub reconnect_jitter: Option<String>,
+    /// After so many failed attempts a client is lost for good [default: never]
+    #[arg(long, value_name = "N", help_heading = SOCKETIO)]
+    pub reconnect_attempts: Option<String>,
+    /// At T after the start all clients drop their connections at once, without farewell, and come back; means --reconnect (repeatable)
+    #[arg(long, value_name = "T", help_heading = SOCKETIO)]
+    pub storm: Vec<String>,
+
     /// http: in flight at once, with -q a cap [default: 50; with -q rate x timeout, at most 10,000]; else clients held [default: 100]
     #[arg(short = 'c', long, value_name = "N", help_heading = MUCH)]
     pub connections: Option<String>,

@@ -1,6 +1,8 @@
 //! The load of held clients (websocket, socketio, engineio): how many, when they open, what they send, when they close. Pure.
 
+use super::args::AttackArgs;
 use super::load::{Asked, time_for};
+use super::reconnect::{WayBack, reconnect};
 use super::stages::{capped, capped_every};
 use super::{Kind, Noted};
 use crate::cli::Usage;
@@ -13,7 +15,13 @@ const CONNECT_RATE: u64 = 20_000_000;
 const RAMP: u64 = 10;
 const HOLD: u64 = 10 * SECOND;
 
-pub(super) fn held(asked: &Asked, kind: Kind, speaks: bool, noted: &mut Noted) -> Result<Held, Usage> {
+pub(super) fn held(
+    args: &AttackArgs,
+    asked: &Asked,
+    kind: Kind,
+    speaks: bool,
+    noted: &mut Noted,
+) -> Result<Held, Usage> {
     refuse_held(asked, kind, speaks)?;
     let clients = clients(asked, noted)?;
     let ramp = match &clients {
@@ -78,13 +86,14 @@ pub(super) fn held(asked: &Asked, kind: Kind, speaks: bool, noted: &mut Noted) -
             ),
         );
     }
+    let WayBack { reconnect, storms } = reconnect(args, asked, end, noted)?;
     Ok(Held {
         clients,
         end,
         cadence,
         requests: asked.requests,
-        reconnect: None,
-        storms: Vec::new(),
+        reconnect,
+        storms,
     })
 }
 

@@ -68,7 +68,7 @@ pub(super) fn load(
             open(&asked, timeout, noted).map(Load::Open)
         }
         Kind::Http => closed(&asked, noted).map(Load::Closed),
-        _ => held(&asked, kind, speaks, noted).map(Load::Held),
+        _ => held(args, &asked, kind, speaks, noted).map(Load::Held),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod later;
 mod load;
 mod outputs;
 mod protocol;
+mod reconnect;
 mod request;
 pub mod run_id;
 mod socketio;
@@ -123,6 +124,7 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
     let mut noted = Noted::default();
     let aim = target::aim(args)?;
     protocol::refuse_strangers(args, aim.kind)?;
+    reconnect::refuse(args, aim.kind)?;
     let hosts = outputs::hosts(args, around, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
     let limits = request::limits(args, &mut noted)?;

@@ -4,7 +4,7 @@ use super::*;
 use crate::cli::hosts::HostFile;
 use crate::cli::{Command, Parsed, parse};
 use crate::plan::{MinHosts, SourceRange};
-use swarm_agent::wire::share::{BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage};
+use swarm_agent::wire::share::{BackOff, BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage};
 
 const S: u64 = 1_000_000_000;
 
@@ -75,6 +75,30 @@ fn refusals_say_the_right_line() {
         ("ws://h/ --engine http", "--engine http wants http:// or https://"),
         ("http://h/ --hold 10s", "http holds nothing; use -z"),
         ("ws://h/ --hold 10s -z 20s", "--hold and -z"),
+        ("http://h/ --reconnect", "--reconnect is for clients that are held"),
+        ("http://h/ --storm 5s", "--storm is for clients that are held"),
+        (
+            "ws://h/ --reconnect-delay 2s",
+            "--reconnect-delay: clients don't come back; add --reconnect",
+        ),
+        ("ws://h/ --reconnect-attempts 3", "add --reconnect"),
+        ("ws://h/ --reconnect --reconnect-attempts 0", "must be at least 1"),
+        (
+            "ws://h/ --reconnect --reconnect-jitter 1.5",
+            "--reconnect-jitter 1.5: a share of the delay, from 0 to 1",
+        ),
+        ("ws://h/ --reconnect --reconnect-delay 0s", "must be longer than zero"),
+        (
+            "ws://h/ --reconnect --reconnect-delay 10s",
+            "--reconnect-delay 10s is longer than --reconnect-delay-max 5s: raise the latter",
+        ),
+        (
+            "ws://h/ -z 20s --storm 20s",
+            "--storm 20s: the load ends after 20s; storm earlier or hold longer",
+        ),
+        ("ws://h/ --storm 5", "--storm 5: 5s? "),
+        ("ws://h/ --storm 0s", "must be longer than zero"),
+        ("ws://h/ --storm 5s --max-rate 50", "--storm and --max-rate 50/s"),
         ("ws://h/ --warmup 5s", "--warmup is for http"),
         ("ws://h/ --hold 30", "--hold 30: 30s? "),
         ("http://h/ -z 30", "-z 30: 30s? "),
@@ -352,6 +376,51 @@ fn held_loads() {
     assert_eq!(
         attack("ws://h/ -c 1000 --connect-rate 10 -z 5s").unwrap().notes[0].0,
         "ramp_cut"
+    );
+}
+
+#[test]
+fn lost_clients_come_back() {
+    let held = |line: &str| match plan(line).load {
+        Load::Held(held) => held,
+        other => panic!("{line}: {other:?}"),
+    };
+    let real = BackOff {
+        least: S,
+        most: 5 * S,
+        jitter: 500,
+        attempts: None,
+    };
+    assert_eq!(held("ws://h/").reconnect, None);
+    assert_eq!(held("ws://h/ --reconnect").reconnect, Some(real.clone()));
+    let stormy = held("http://h/ --socketio -z 30s --storm 20s --storm 10s --storm 20s");
+    assert_eq!((stormy.reconnect, stormy.storms), (Some(real), vec![10 * S, 20 * S]));
+    let own = "http://h/ --engine engineio --reconnect --reconnect-delay 200ms --reconnect-delay-max 2s \
+               --reconnect-jitter 0.25 --reconnect-attempts 7";
+    assert_eq!(
+        held(own).reconnect,
+        Some(BackOff {
+            least: S / 5,
+            most: 2 * S,
+            jitter: 250,
+            attempts: Some(7)
+        })
+    );
+    let defaults = plan("ws://h/ --storm 5s").defaults;
+    for default in [
+        "--reconnect",
+        "--reconnect-delay 1s",
+        "--reconnect-delay-max 5s",
+        "--reconnect-jitter 0.5",
+    ] {
+        assert!(defaults.iter().any(|used| used == default), "{default}: {defaults:?}");
+    }
+    let noted = attack("ws://h/ --reconnect --max-rate 50").unwrap().notes;
+    assert!(
+        noted
+            .iter()
+            .any(|(kind, text)| kind == "max_rate" && text.contains("lost clients")),
+        "{noted:?}"
     );
 }
 

@@ -129,3 +129,25 @@ fn other_loads() {
         assert_eq!(lines[place], says, "{line}");
     }
 }
+
+#[test]
+fn the_way_back() {
+    let lines = shown(
+        "ws://h/ -c 100 --connect-rate 100 -z 90s --storm 10s --storm 70s --reconnect-attempts 4",
+        &crew(1),
+    );
+    assert_eq!(
+        lines[2..5],
+        [
+            "load     100 clients, 100/s, then 1m29s: ends after 1m30s",
+            "         lost clients come back: 1s doubling to 5s, ±50 %, 4 attempts at most; storm after 10s, 1m10s",
+            "split    1 x 100 clients, 100/s",
+        ]
+    );
+    // the ports of the first storm are free again at the second one
+    assert!(
+        lines[5].starts_with("needs    200 ports a source; 100 files a host"),
+        "{}",
+        lines[5]
+    );
+}

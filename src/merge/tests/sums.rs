@@ -101,6 +101,70 @@ fn samples_of_held_clients_are_proven_too() {
     assert!(kinds(&merge(&outcome)).contains(&"sum_rows"));
 }
 
+/// Half of host 1's clients are lost in a storm and one by the server; the last one is still away at the end.
+fn stormy() -> Outcome {
+    let mut outcome = held(2, None);
+    let Load::Held(load) = &mut outcome.plan.load else {
+        panic!("held")
+    };
+    load.reconnect = Some(swarm_agent::wire::share::BackOff {
+        least: SECOND,
+        most: 5 * SECOND,
+        jitter: 500,
+        attempts: Some(2),
+    });
+    load.storms = vec![2 * SECOND];
+    let back = recorded(&[900_000, 1_100_000]);
+    for tally in [
+        &mut report(&mut outcome, 1).counts.tally,
+        &mut outcome.hosts[1].progress.counts.tally,
+    ] {
+        let c = &mut tally.connections;
+        (c.stormed, c.dropped, c.reconnected, c.gave_up, c.away) = (4, 1, 2, 2, 1);
+    }
+    report(&mut outcome, 1).latency.push((Latency::Reconnect, back.clone()));
+    outcome.hosts[1].progress.latency.insert(Latency::Reconnect, back);
+    outcome
+}
+
+#[test]
+fn ways_back_are_proven() {
+    let summary = merge(&stormy());
+    assert_eq!(summary.warnings, []);
+    assert_eq!(summary.run.status, Status::Complete);
+    type Corruption = fn(&mut Outcome);
+    let cases: [(&str, &str, Corruption); 6] = [
+        ("sum_comebacks", "dropped", |o| {
+            report(o, 1).counts.tally.connections.dropped += 1
+        }),
+        ("sum_comebacks", "stormed", |o| {
+            report(o, 1).counts.tally.connections.stormed -= 1
+        }),
+        ("sum_comebacks", "gave_up", |o| {
+            report(o, 1).counts.tally.connections.gave_up += 1
+        }),
+        ("sum_comebacks", "away", |o| {
+            report(o, 1).counts.tally.connections.away = 0
+        }),
+        ("sum_samples", "reconnected", |o| {
+            report(o, 1).counts.tally.connections.reconnected += 1;
+        }),
+        ("sum_comebacks", "nobody was to come back", |o| {
+            let Load::Held(load) = &mut o.plan.load else {
+                panic!("held")
+            };
+            load.reconnect = None;
+        }),
+    ];
+    for (kind, what, corrupt) in cases {
+        let mut outcome = stormy();
+        corrupt(&mut outcome);
+        let summary = merge(&outcome);
+        assert!(kinds(&summary).contains(&kind), "{what}: {:?}", summary.warnings);
+        assert_eq!(summary.run.status, Status::Incomplete, "{what}");
+    }
+}
+
 #[test]
 fn the_whole_must_be_the_sum_of_its_parts() {
     let outcome = open_loop(3);

@@ -16,6 +16,7 @@ mod fleet_many;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
+mod reconnect;
 mod smoke;
 mod spread;
 mod stickiness;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Trial> {
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,
+        reconnect::CASES,
         clocks::CASES,
         ends::CASES,
         deploy::CASES,
