@@ -1,10 +1,16 @@
 //! The script that a playbook may name: its hooks, what they are told, and what they order. Never here: sockets, clocks,
 //! files; a script knows what its caller hands it and nothing else.
 
-use std::fmt;
+mod client;
+mod engine;
+mod fault;
+mod sandbox;
+#[cfg(test)]
+mod tests;
 
-/// A compiled script of one load thread. It stays on the thread that made it.
-pub struct Engine {}
+pub use client::Client;
+pub use engine::Engine;
+use std::fmt;
 
 /// Which hooks a script has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,70 +83,3 @@ impl fmt::Display for ScriptError {
 }
 
 impl std::error::Error for ScriptError {}
-
-/// One client of a script. After an error it says the same error to every call.
-pub struct Client {
-    script: String,
-}
-
-impl Engine {
-    /// Compiles `source`, called `name` in errors. Runs none of it.
-    ///
-    /// # Errors
-    /// Bad syntax, or none of the hooks.
-    pub fn compile(name: &str, source: &str) -> Result<Self, ScriptError> {
-        let _ = source;
-        Err(unbuilt(name))
-    }
-
-    pub fn hooks(&self) -> Hooks {
-        Hooks::default()
-    }
-
-    /// Makes one client: runs what stands outside the hooks.
-    pub fn client(&self, facts: &Facts) -> Result<Client, ScriptError> {
-        Err(unbuilt(&facts.run))
-    }
-}
-
-impl Client {
-    pub fn on_connect(&mut self, elapsed_ms: u64, out: &mut Vec<Order>) -> Result<(), ScriptError> {
-        let _ = (elapsed_ms, out);
-        Err(unbuilt(&self.script))
-    }
-
-    pub fn on_message(
-        &mut self,
-        elapsed_ms: u64,
-        event: Option<&str>,
-        body: Body<'_>,
-        out: &mut Vec<Order>,
-    ) -> Result<(), ScriptError> {
-        let _ = (elapsed_ms, event, body, out);
-        Err(unbuilt(&self.script))
-    }
-
-    /// `false`: the script has nothing more to say.
-    pub fn next_message(&mut self, elapsed_ms: u64, out: &mut Vec<Order>) -> Result<bool, ScriptError> {
-        let _ = (elapsed_ms, out);
-        Err(unbuilt(&self.script))
-    }
-
-    /// A variable that the script and the playbook's slots share.
-    pub fn get(&self, name: &str) -> Option<String> {
-        let _ = name;
-        None
-    }
-
-    pub fn set(&mut self, name: &str, value: &str) {
-        let _ = (name, value);
-    }
-}
-
-fn unbuilt(name: &str) -> ScriptError {
-    ScriptError {
-        script: name.to_owned(),
-        line: None,
-        message: "scripts are not there yet".into(),
-    }
-}
