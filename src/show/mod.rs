@@ -6,6 +6,7 @@ pub mod clean;
 pub mod figures;
 pub mod files;
 pub mod fleet;
+mod flows;
 pub mod json;
 pub mod live;
 mod load;

@@ -2,7 +2,7 @@
 
 mod sums;
 
-use super::fixture::{SECOND, closed_loop, held, open_loop, recorded};
+use super::fixture::{SECOND, closed_loop, held, open_loop, played, recorded};
 use super::parts::By;
 use super::summary::HostStatus;
 use super::*;
