@@ -8,5 +8,7 @@ mod flows;
 mod returns;
 #[path = "play_parts/scene.rs"]
 mod scene;
+#[path = "play_parts/scripts.rs"]
+mod scripts;
 #[path = "play_parts/steps.rs"]
 mod steps;

@@ -4,6 +4,7 @@ use super::player::{Came, Did, Ended, Manner, Player, Stop};
 use super::stand::{Link, Stand};
 use super::text;
 use super::value::Unmade;
+use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::socketio::{self, Entry};
 use crate::engine::websocket;
@@ -15,6 +16,7 @@ use crate::wire::share::Engine;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// So long a closing client waits for its server.
@@ -156,6 +158,7 @@ impl Player {
             backend,
             unwritten: 0,
             joined: Vec::new(),
+            out: Vec::new(),
         }));
         self.hook_connect();
     }
@@ -258,12 +261,15 @@ impl Player {
         let gone = poll_fn(|cx| {
             while let Some(stand) = &mut self.stand {
                 match stand.poll(cx) {
-                    std::task::Poll::Ready(Ok(_)) => {}
-                    std::task::Poll::Ready(Err(_)) => break,
-                    std::task::Poll::Pending => return std::task::Poll::Pending,
+                    Poll::Ready(Ok(Said::Event { .. } | Said::Message { .. })) => {
+                        self.room.worker.recorder.borrow_mut().message_received();
+                    }
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(_)) => break,
+                    Poll::Pending => return Poll::Pending,
                 }
             }
-            std::task::Poll::Ready(())
+            Poll::Ready(())
         });
         // a server that says nothing to a farewell keeps nobody
         let _ = tokio::time::timeout_at(until.into(), gone).await;

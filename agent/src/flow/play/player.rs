@@ -362,7 +362,11 @@ impl Player {
                     return None;
                 }
             }
-            Said::Joined { .. } | Said::Refused { .. } | Said::Left { .. } => {}
+            Said::Joined { .. } | Said::Refused { .. } | Said::Left { .. } => {
+                if let Some(stand) = &mut self.stand {
+                    stand.moved(&said);
+                }
+            }
         }
         Some(said)
     }

@@ -34,6 +34,8 @@ pub struct Stand {
     pub unwritten: u32,
     /// Namespaces that were entered later.
     pub joined: Vec<(Namespace, String)>,
+    /// Namespaces that the client was put out of, or not let into: what is emitted there is written nowhere.
+    pub out: Vec<Namespace>,
 }
 
 fn same(one: &str, other: &str) -> bool {
@@ -43,6 +45,22 @@ fn same(one: &str, other: &str) -> bool {
 impl Stand {
     /// The number of a namespace that was asked for; without a name the first.
     pub fn namespace(&self, name: Option<&str>) -> Option<Namespace> {
+        self.number(name).filter(|number| !self.out.contains(number))
+    }
+
+    /// Notes where the client is and where it is not.
+    pub fn moved(&mut self, said: &Said) {
+        match said {
+            Said::Joined { namespace } => self.out.retain(|out| out != namespace),
+            Said::Refused { namespace, .. } | Said::Left { namespace } if !self.out.contains(namespace) => {
+                self.out.push(*namespace);
+            }
+            _ => {}
+        }
+    }
+
+    /// The same, whether the client is in it or not.
+    pub fn number(&self, name: Option<&str>) -> Option<Namespace> {
         let (Some(name), Some(entry)) = (name, &self.entry) else {
             return Some(0);
         };

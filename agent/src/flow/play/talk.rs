@@ -199,7 +199,7 @@ impl Player {
         };
         let number = session.join(&namespace.name, auth.as_deref());
         if let Some(stand) = &mut self.stand
-            && stand.namespace(Some(&namespace.name)) != Some(number)
+            && stand.number(Some(&namespace.name)) != Some(number)
         {
             stand.joined.push((number, namespace.name.clone()));
         }

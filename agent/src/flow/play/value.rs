@@ -28,6 +28,16 @@ impl Value {
         }
     }
 
+    /// What a script's variable is, of which only the text is known: a number, an object or array, or a text.
+    pub fn of_script(text: &str) -> Self {
+        let compound = text.starts_with(['{', '[']) && serde_json::from_str::<serde_json::Value>(text).is_ok();
+        match text.parse() {
+            Ok(number) => Self::Number(number),
+            Err(_) if compound => Self::Json(text.into()),
+            Err(_) => Self::Text(text.into()),
+        }
+    }
+
     /// As text.
     pub fn text(&self) -> Cow<'_, str> {
         match self {

@@ -114,7 +114,12 @@ impl Player {
     /// Judges an answer by its status, then by what the step wants of it.
     fn look(&mut self, hit: &Hit, at: usize, step: &Http, status: u16, kept: &Kept, body: &[u8]) -> Ended {
         let now = Instant::now();
-        if !step.ok.iter().any(|(first, last)| (*first..=*last).contains(&status)) {
+        let ok = if step.ok.is_empty() {
+            &[(200, 299)]
+        } else {
+            &step.ok[..]
+        };
+        if !ok.iter().any(|(first, last)| (*first..=*last).contains(&status)) {
             let fault = self.fault(at, FaultKind::HttpStatus, &format!("status {status}"));
             return self.badly(hit, Some(&fault.with_answer(status, body)));
         }
