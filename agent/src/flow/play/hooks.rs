@@ -280,14 +280,14 @@ impl Player {
             self.round = round;
             round += 1;
             let mut orders = Vec::new();
-            match self.ask(|client, elapsed| client.next_message(elapsed, &mut orders)) {
-                Some(Ok(true)) => {}
-                Some(Ok(false)) | None => return Ok(did),
+            let more = match self.ask(|client, elapsed| client.next_message(elapsed, &mut orders)) {
+                Some(Ok(more)) => more,
+                None => false,
                 Some(Err(error)) => {
                     self.script_failed(at, &error.to_string());
                     return Err(Stop::Over);
                 }
-            }
+            };
             if orders.is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -300,6 +300,9 @@ impl Player {
                     }
                     self.breathe().await?;
                 }
+            }
+            if !more {
+                return Ok(did);
             }
         }
     }

@@ -10,7 +10,8 @@ use crate::wire::report::Heartbeats;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// The session itself.
+/// The session itself; part of a [`Stand`] that is boxed as a whole.
+#[allow(clippy::large_enum_variant)]
 pub enum Link {
     /// RFC 6455.
     Websocket(websocket::Session),
