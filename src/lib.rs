@@ -15,6 +15,7 @@ pub mod key_pair;
 pub mod link;
 pub mod merge;
 pub mod plan;
+pub mod playbook;
 pub mod requirement;
 pub mod secret;
 pub mod settle;

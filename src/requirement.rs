@@ -68,7 +68,7 @@ pub enum Word {
     Hosts,
     /// Backends reached.
     Backends,
-    /// Backends reached, of all known.
+    /// Of broadcasts: receipts, of those that were due. Without broadcasts: backends reached, of all known.
     Reach,
     /// Start skew between the hosts, us.
     Skew,

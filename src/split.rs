@@ -8,6 +8,7 @@
 use crate::plan::Plan;
 use std::net::IpAddr;
 use swarm_agent::pacer;
+use swarm_agent::wire::flow::Program;
 use swarm_agent::wire::share::{Consent, Deal, Load, Share};
 
 /// What `split` must know of a host that is armed or about to be.
@@ -63,11 +64,11 @@ pub fn split(plan: &Plan, consent: Consent, hosts: &[ArmedHost]) -> Vec<Share> {
             round: 0,
             host_index: u32::try_from(index).unwrap_or(u32::MAX),
             hosts: count,
-            deal,
             targets: plan.targets.clone(),
             engine: plan.engine.clone(),
             load: plan.load.clone(),
-            program: plan.program.clone(),
+            program: plan.program.as_ref().map(|program| dealt(program, &deal, &plan.load)),
+            deal,
             broadcast: plan.broadcast.clone(),
             request: plan.request.clone(),
             tls: plan.tls.clone(),
@@ -78,6 +79,19 @@ pub fn split(plan: &Plan, consent: Consent, hosts: &[ArmedHost]) -> Vec<Share> {
             trace: plan.trace && first == Some(index),
         })
         .collect()
+}
+
+/// A program with the rows of one host's clients alone, in the order of their numbers: each crosses the network once.
+fn dealt(program: &Program, deal: &Deal, load: &Load) -> Box<Program> {
+    let clients = connections(load).min(program.rows.len() as u64);
+    let mine = (0..deal.count(clients)).filter_map(|k| program.rows.get(usize::try_from(deal.number(k)).ok()?));
+    Box::new(Program {
+        flows: program.flows.clone(),
+        slots: program.slots.clone(),
+        rows: mine.cloned().collect(),
+        script: program.script.clone(),
+        sent_unix_ms: program.sent_unix_ms,
+    })
 }
 
 /// Which numbers each host owns.

@@ -29,6 +29,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
         &["balancer", "conduct", "plan", "requirement", "source", "split"],
     ),
     ("plan", &["requirement"]),
+    ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),
     ("settle", &["dialogue", "fleet", "transport"]),

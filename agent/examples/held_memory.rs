@@ -180,6 +180,7 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         index: 0,
         threads: 1,
         start,
+        clock_error: 0,
         recorder: RefCell::new(Recorder::new(start, false, 1)),
         dialer: Dialer::new(
             &share,

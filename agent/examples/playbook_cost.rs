@@ -237,6 +237,7 @@ async fn run(port: u16, way: &str, clients: u64, period_ms: u64, seconds: u64) -
         dialer: Dialer::new(&share, &[vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]], None, 0),
         phase: watch,
         claimed: Arc::default(),
+        clock_error: 0,
         trace: None,
         share,
     });

@@ -5,7 +5,7 @@ pub mod wire;
 
 #[cfg(feature = "engines")]
 pub mod addresses;
-#[cfg(feature = "engines")]
+#[cfg(feature = "codecs")]
 pub mod codec;
 #[cfg(feature = "engines")]
 pub mod engine;

@@ -4,7 +4,7 @@
 //! computes the same due times for the whole plan and takes the numbers that are its own, so that hosts which start at
 //! one instant do not fire in bursts. Never here: clocks, sleeping.
 
-use crate::wire::share::{Held, Level, Schedule, Stage};
+use crate::wire::share::{Deal, Held, Level, Load, Schedule, Share, Stage};
 
 /// Twice the number of nanoseconds times microhertz in one hit: the unit in which hits are counted exactly.
 const HIT: u128 = 2_000_000_000_000_000;
@@ -67,6 +67,34 @@ fn inside(stage: &Stage, wanted: u128) -> u64 {
     let root = (base * base + 4.0 * slope * x).max(0.0).sqrt();
     let t = 2.0 * x / (base + root).max(f64::MIN_POSITIVE);
     (t.round() as u64).min(stage.duration)
+}
+
+/// The clients that send, where not all of them do: one in so many, those whose number is 0 modulo it.
+pub fn one_in(share: &Share) -> Option<u64> {
+    let broadcast = share.broadcast.as_ref().filter(|_| share.program.is_none())?;
+    Some(broadcast.one_in).filter(|n| *n > 1)
+}
+
+/// Which messages of the whole are this share's: those with its numbers. Where only some clients send, message n belongs to
+/// the n-th of these, in turn, and so to the host that has that client.
+pub fn messages(share: &Share) -> Deal {
+    match (one_in(share), &share.load) {
+        (Some(one_in), Load::Held(held)) => {
+            let clients = connections(&held.clients);
+            let mine = (0..share.deal.count(clients)).map(|k| share.deal.number(k));
+            senders(one_in, clients, mine)
+        }
+        _ => share.deal.clone(),
+    }
+}
+
+/// The same for some of the clients of a share, by their numbers.
+pub fn senders(one_in: u64, clients: u64, mine: impl Iterator<Item = u64>) -> Deal {
+    let place = |number: u64| u32::try_from(number / one_in).unwrap_or(u32::MAX);
+    Deal {
+        mine: mine.filter(|number| number % one_in == 0).map(place).collect(),
+        slots: u32::try_from(clients.div_ceil(one_in)).unwrap_or(u32::MAX).max(1),
+    }
 }
 
 /// A time in which a connection is open: from its opening to its closing, ns since the start instant; without an end it

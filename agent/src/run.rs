@@ -48,7 +48,13 @@ pub struct Run {
 
 impl Run {
     /// Starts the threads; they wait for `start`. Intervals and the final report go to `events`.
-    pub fn launch(armed: &Armed, start: Instant, events: mpsc::UnboundedSender<FromAgent>) -> std::io::Result<Self> {
+    /// `clock_error`: what the hosts' clocks may differ by at `start`, ns.
+    pub fn launch(
+        armed: &Armed,
+        start: Instant,
+        clock_error: u64,
+        events: mpsc::UnboundedSender<FromAgent>,
+    ) -> std::io::Result<Self> {
         let (phase, watching) = watch::channel(Phase::Running);
         let (hand, handed) = mpsc::unbounded_channel();
         let claimed = Arc::new(AtomicU64::new(0));
@@ -61,6 +67,7 @@ impl Run {
                 index,
                 threads: armed.threads,
                 start,
+                clock_error,
                 phase: watching.clone(),
                 claimed: Arc::clone(&claimed),
                 trace: (armed.share.trace && armed.share.host_index == 0 && index == 0)
@@ -108,6 +115,7 @@ struct Seat {
     index: u32,
     threads: u32,
     start: Instant,
+    clock_error: u64,
     phase: watch::Receiver<Phase>,
     claimed: Arc<AtomicU64>,
     trace: Option<Trace>,
@@ -138,6 +146,7 @@ impl Seat {
             index: self.index,
             threads: self.threads,
             start: self.start,
+            clock_error: self.clock_error,
             phase: self.phase.clone(),
             claimed: Arc::clone(&self.claimed),
             trace: self.trace.clone(),
@@ -262,6 +271,7 @@ async fn gather(
                 counts: whole.counts,
                 latency: whole.latency,
                 warmup: whole.warmup,
+                casts: whole.casts,
                 cpu_busy: cpu.map(|(busy, _)| busy),
                 cpu_steal: cpu.map(|(_, steal)| steal),
             };

@@ -187,7 +187,7 @@ impl Agent {
                     earlier.abort();
                 }
             }
-            ToAgent::Start { at } => self.start(at)?,
+            ToAgent::Start { at, clock_error } => self.start(at, clock_error)?,
             ToAgent::Drain => match &self.run {
                 Some(run) => run.drain(),
                 None => return Ok(Next::Leave),
@@ -197,7 +197,7 @@ impl Agent {
         Ok(Next::Go)
     }
 
-    fn start(&mut self, at: u64) -> Result<(), ServeError> {
+    fn start(&mut self, at: u64, clock_error: u64) -> Result<(), ServeError> {
         let Some(mut armed) = self.armed.take() else {
             let refused = FromAgent::Refused {
                 reason: "told to start before it was armed".to_owned(),
@@ -208,7 +208,7 @@ impl Agent {
         if let Some(program) = &mut Arc::make_mut(&mut armed.share).program {
             program.sent_unix_ms += at.saturating_sub(self.given) / 1_000_000;
         }
-        self.run = Some(Run::launch(&armed, start, self.lines.clone())?);
+        self.run = Some(Run::launch(&armed, start, clock_error, self.lines.clone())?);
         Ok(())
     }
 

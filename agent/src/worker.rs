@@ -29,6 +29,8 @@ pub struct Worker {
     pub threads: u32,
     /// The start instant.
     pub start: Instant,
+    /// What the clocks of two hosts may differ by at the start instant, ns.
+    pub clock_error: u64,
     /// Counts and histograms.
     pub recorder: RefCell<Recorder>,
     /// Connects.

@@ -104,7 +104,7 @@ fn a_source_without_a_path_is_left_out_of_the_load() {
         ("192.0.2.77".parse::<IpAddr>().unwrap(), 0)
     );
     assert!(matches!(dropped.why, NoPath::Unusable(_)), "{dropped:?}");
-    agent.tell(&[ToAgent::Start { at: 0 }]);
+    agent.tell(&[ToAgent::Start { at: 0, clock_error: 0 }]);
     let report = loop {
         match agent.next() {
             Some(FromAgent::Report(report)) => break report,

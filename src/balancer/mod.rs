@@ -3,6 +3,7 @@
 //! Pure. Never here: sockets, and predictions that were not verified against a real balancer.
 
 mod matrix;
+pub mod reach;
 mod verdict;
 
 pub use matrix::{Matrix, MatrixRow, Seen, matrix};

@@ -14,6 +14,7 @@ pub mod extend;
 pub mod fleet_access;
 pub mod greet;
 pub mod hosts;
+pub mod playbook;
 pub mod preview;
 #[cfg(feature = "aws")]
 pub mod scope;
@@ -75,6 +76,9 @@ pub enum Command {
     Attack(Box<attack::args::AttackArgs>),
     /// Remove everything of your fleets and verify that nothing is left; with --hosts: end agents there, remove their file
     Down(Box<down::DownArgs>),
+    /// Scenarios in files: list the shipped ones, show or check one, make one of a websocket-bench command line
+    #[command(subcommand)]
+    Playbook(playbook::PlaybookCommand),
     /// Show on this machine, in under 30 s and without network, what a source-hash balancer does to a load test
     Demo(DemoArgs),
 }

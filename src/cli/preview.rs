@@ -3,7 +3,10 @@
 use super::units::{comma, show_duration, show_number, show_rate};
 use crate::plan::Plan;
 use crate::split::{self, Portion};
-use swarm_agent::wire::share::{Cadence, Carrier, Closed, Eio, Engine, Held, Level, Load, Open, Stage, Version};
+use swarm_agent::wire::flow::{Act, Program, Step};
+use swarm_agent::wire::share::{
+    Broadcast, Cadence, Carrier, Closed, Eio, Engine, Held, Level, Load, Open, Stage, Version,
+};
 
 /// What is known of the hosts when the plan is printed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,9 +34,15 @@ pub fn first_line(crew: &Crew) -> String {
 pub fn preview(plan: &Plan, crew: &Crew, notes: &[(String, String)]) -> String {
     let portions = split::portions(&plan.load, &crew.weights);
     let mut lines = Vec::new();
+    lines.extend(labelled("playbook", plan.playbook.iter().cloned().collect()));
     lines.extend(labelled("target", targets(plan)));
     lines.extend(labelled("from", vec![crew.from.clone()]));
     lines.extend(labelled("load", load(&plan.load)));
+    lines.extend(labelled(
+        "flows",
+        plan.program.iter().flat_map(|program| flows(program)).collect(),
+    ));
+    lines.extend(labelled("listen", plan.broadcast.iter().map(listening).collect()));
     lines.extend(labelled("split", shares(&plan.load, &portions)));
     lines.extend(labelled("needs", vec![needs(plan, crew, &portions)]));
     lines.extend(labelled("ends", vec![ends(plan, crew)]));
@@ -83,9 +92,10 @@ fn targets(plan: &Plan) -> Vec<String> {
         [one] => vec![format!("{}{}  {how}", one.url, redirected(one))],
         several => {
             let all: u64 = several.iter().map(|target| u64::from(target.weight)).sum();
-            let each = several
-                .iter()
-                .map(|target| format!("{} of {all}  {}{}", target.weight, target.url, redirected(target)));
+            let each = several.iter().map(|target| match target.weight {
+                0 => format!("by steps  {}{}", target.url, redirected(target)),
+                weight => format!("{weight} of {all}  {}{}", target.url, redirected(target)),
+            });
             std::iter::once(how).chain(each).collect()
         }
     }
@@ -106,6 +116,9 @@ fn engine(plan: &Plan) -> String {
         "cookies dropped"
     };
     match &plan.engine {
+        // what is sent is the flows' matter
+        Engine::Http(_) if plan.program.is_some() => format!("http, {cookies}"),
+        Engine::Websocket(_) if plan.program.is_some() => format!("websocket, {cookies}"),
         Engine::Http(http) => {
             let reuse = match (http.keepalive, http.requests_per_connection) {
                 (false, _) => "a connection each".to_string(),
@@ -213,6 +226,18 @@ fn open_loop(open: &Open) -> String {
     )
 }
 
+fn listening(broadcast: &Broadcast) -> String {
+    let emitters = match broadcast.one_in {
+        1 => "all emit".to_string(),
+        n => format!("one client in {} emits", comma(n)),
+    };
+    let measured = match broadcast.stamped {
+        true => "each receipt is timed from its stamp",
+        false => "only reach is measured, for want of {{stamp}} in a text of --emit",
+    };
+    format!("all clients, for `{}`; {emitters}; {measured}", broadcast.event)
+}
+
 fn held_clients(held: &Held) -> String {
     let (clients, ramp) = match &held.clients {
         Level::Ramp { count, rate: None } => (format!("{} clients, all at once", comma(*count)), 0),
@@ -267,6 +292,42 @@ fn way_back(held: &Held) -> Option<String> {
         text.push_str(&format!("; storm after {}", storms.join(", ")));
     }
     Some(text)
+}
+
+/// `chat: 3 of 4 clients, 5 steps`; what a script and a sheet add.
+fn flows(program: &Program) -> Vec<String> {
+    let all: u64 = program.flows.iter().map(|flow| u64::from(flow.weight)).sum();
+    let mut lines: Vec<String> = program
+        .flows
+        .iter()
+        .map(|flow| {
+            let steps = match steps(&flow.steps) {
+                1 => "1 step".to_string(),
+                n => format!("{n} steps"),
+            };
+            match program.flows.len() {
+                1 => format!("{}: {steps}", flow.name),
+                _ => format!("{}: {} of {all} clients, {steps}", flow.name, flow.weight),
+            }
+        })
+        .collect();
+    if let Some(script) = &program.script {
+        lines.push(format!("script {}", script.name));
+    }
+    if !program.rows.is_empty() {
+        lines.push(format!("{} rows dealt out", comma(program.rows.len() as u64)));
+    }
+    lines
+}
+
+/// Steps, those that are repeated counted once.
+fn steps(steps: &[Step]) -> usize {
+    let inner = |step: &Step| match &step.act {
+        Act::Every(every) => self::steps(&every.steps),
+        Act::Repeat(repeat) => self::steps(&repeat.steps),
+        _ => 0,
+    };
+    steps.iter().map(|step| 1 + inner(step)).sum()
 }
 
 /// `100/s for 30s, then to 500/s in 1m`.

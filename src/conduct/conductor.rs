@@ -6,9 +6,9 @@ use super::outcome::{Ended, HostEnd, Outcome};
 use super::phase::{Next, Phase, Step};
 use super::seat::Seat;
 use super::server;
-use super::sync::in_agents_clock;
+use super::sync::{between, in_agents_clock};
 use super::{ConductError, Entrant, Until, planned_end};
-use crate::clock::now_ns;
+use crate::clock::{now_ns, unix_ms};
 use crate::consent;
 use crate::link::LinkHandle;
 use crate::plan::{Plan, SourceRange};
@@ -16,6 +16,7 @@ use crate::signal::Interrupt;
 use crate::split::{ArmedHost, split};
 use std::net::IpAddr;
 use std::time::Duration;
+use swarm_agent::wire::broadcast::error_at;
 use swarm_agent::wire::message::{FromAgent, ToAgent};
 use swarm_agent::wire::share::Consent;
 use tokio::sync::mpsc;
@@ -248,7 +249,10 @@ impl Conductor {
             );
             self.warnings.push(("hosts".to_owned(), text));
         }
-        for (host, share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
+        for (host, mut share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
+            if let Some(program) = &mut share.program {
+                program.sent_unix_ms = unix_ms();
+            }
             self.hosts[host].deal(share);
         }
         self.dealt_at = Some(now_ns());
@@ -309,12 +313,14 @@ impl Conductor {
         let clocks: Vec<_> = clocks.collect();
         let longest = clocks.iter().map(|(_, clock)| clock.rtt_ns).max().unwrap_or(0);
         let start = now + LEAD_NS.max(longest * 3);
+        let clock_error = error_at(between(clocks.iter().map(|(_, clock)| clock.bound_ns)), start - now);
         for (host, clock) in clocks {
             let state = &mut self.hosts[host];
             state.clock = state.sync.clock(start);
             if let Some(link) = &state.link {
                 link.send(ToAgent::Start {
                     at: in_agents_clock(&clock, start),
+                    clock_error,
                 })
                 .ok();
             }

@@ -1,6 +1,7 @@
 //! Whether numbers that an agent sent can be true at all: what a hostile or broken agent sends must never overflow a
 //! sum or leave the bucket layout. Pure. Never here: whether the numbers agree with each other (that is `merge`).
 
+use swarm_agent::wire::broadcast::Casts;
 use swarm_agent::wire::histogram::{BUCKETS, Histogram};
 use swarm_agent::wire::report::{Counts, Interval, Report, Tally};
 
@@ -20,6 +21,7 @@ pub fn interval(interval: &Interval) -> bool {
 pub fn report(report: &Report) -> bool {
     counts(&report.counts)
         && report.ended_us < MOST
+        && report.casts.as_deref().is_none_or(casts)
         && report.warmup.as_ref().is_none_or(tally)
         && report.start_offset.is_none_or(|ns| ns.unsigned_abs() < MOST)
         && report.latency.iter().all(|(_, h)| histogram(h))
@@ -71,6 +73,28 @@ fn counts(counts: &Counts) -> bool {
                 && row.errors < MOST
                 && row.addresses.iter().all(|(_, n)| *n < MOST)
                 && histogram(&row.latency)
+        })
+}
+
+fn casts(casts: &Casts) -> bool {
+    let rising = |seconds: &mut dyn Iterator<Item = u32>| seconds.is_sorted_by(|a, b| a < b);
+    [
+        casts.heard,
+        casts.beyond,
+        casts.duplicates,
+        casts.own,
+        casts.below,
+        casts.unstamped,
+        casts.forgotten,
+    ]
+    .iter()
+    .all(|n| *n < MOST)
+        && casts.rows.iter().all(|row| {
+            row.own < MOST
+                && row.emits.iter().chain(&row.received).all(|(_, n)| *n < 1 << 40)
+                && row.listeners.iter().all(|(_, by)| by.unsigned_abs() < 1 << 40)
+                && rising(&mut row.emits.iter().map(|(second, _)| *second))
+                && rising(&mut row.listeners.iter().map(|(second, _)| *second))
         })
 }
 
@@ -136,5 +160,14 @@ mod tests {
         let mut counts = Counts::default();
         counts.tally.messages.lost = u64::MAX;
         assert!(!super::counts(&counts));
+        let row = |listeners: &[(u32, i64)]| Casts {
+            rows: vec![swarm_agent::wire::broadcast::CastRow {
+                listeners: listeners.to_vec(),
+                ..Default::default()
+            }],
+            ..Casts::default()
+        };
+        assert!(casts(&row(&[(1, 5), (2, -5)])));
+        assert!(!casts(&row(&[(1, i64::MIN)])) && !casts(&row(&[(2, 5), (1, -5)])));
     }
 }

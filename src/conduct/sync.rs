@@ -5,9 +5,8 @@
 //! half of the round trip, however unequal the two directions are. Clocks drift apart; what that adds is bounded too.
 
 use crate::conduct::outcome::Clock;
+use swarm_agent::wire::broadcast::error_at;
 
-/// The drift between two quartz clocks that is allowed for: 50 parts in a million.
-const DRIFT_PPM: u64 = 50;
 /// Samples that an estimate needs.
 pub const ENOUGH: u32 = 8;
 /// Samples older than this give way to newer ones of a similar round trip, ns.
@@ -73,10 +72,20 @@ impl Sync {
         let age = now.saturating_sub(best.received);
         Some(Clock {
             offset_ns: best.offset(),
-            bound_ns: best.round_trip() / 2 + age / 1_000_000 * DRIFT_PPM + 1,
+            bound_ns: error_at(best.round_trip() / 2, age) + 1,
             rtt_ns: best.round_trip(),
             samples: self.count,
         })
+    }
+}
+
+/// What the clocks of two hosts may differ by at most, ns, from each one's bound: the two largest together. 0 for one host.
+pub fn between(bounds: impl IntoIterator<Item = u64>) -> u64 {
+    let mut bounds: Vec<u64> = bounds.into_iter().collect();
+    bounds.sort_unstable_by(|a, b| b.cmp(a));
+    match bounds.as_slice() {
+        [first, second, ..] => first.saturating_add(*second),
+        _ => 0,
     }
 }
 
@@ -109,6 +118,13 @@ mod tests {
         let clock = sync.clock(1_000_000_000).unwrap();
         assert_eq!((clock.offset_ns, clock.rtt_ns), (86_400_000_000_000, 2_000_000));
         assert!(!sync.ready());
+    }
+
+    #[test]
+    fn two_hosts_are_off_by_the_two_largest_bounds() {
+        for (bounds, between_them) in [(vec![], 0), (vec![7], 0), (vec![1, 9], 10), (vec![5, 1, 9], 14)] {
+            assert_eq!(between(bounds.clone()), between_them, "{bounds:?}");
+        }
     }
 
     proptest! {

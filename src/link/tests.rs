@@ -144,8 +144,8 @@ async fn a_ping_behind_another_frame_is_marked_until_an_answer_shows_that_it_was
     fake.greet().await;
     events.recv().await.unwrap();
     let mut marks = Vec::new();
-    handle.send(ToAgent::Start { at: 1 }).unwrap();
-    assert_eq!(fake.hears().await, ToAgent::Start { at: 1 });
+    handle.send(ToAgent::Start { at: 1, clock_error: 0 }).unwrap();
+    assert_eq!(fake.hears().await, ToAgent::Start { at: 1, clock_error: 0 });
     for seq in 1..=2 {
         handle.ping(seq).unwrap();
         assert_eq!(fake.hears().await, ToAgent::Ping { seq });

@@ -83,6 +83,7 @@ pub fn warnings(outcome: &Outcome, summary: &Summary, counts: &[(&str, &Counts)]
         Warning::new("servers_differ", text)
             .advise("see which backends run which version; --eio 3 or --eio 4 fixes one")
     }));
+    found.extend(unheard(summary));
     found.extend(exhausted(summary));
     found.extend(saturated(summary));
     found
@@ -281,6 +282,27 @@ fn session_unknown(summary: &Summary) -> Option<Warning> {
         )
         .advise(advice)
     })
+}
+
+fn unheard(summary: &Summary) -> Option<Warning> {
+    let broadcast = summary.broadcast.as_ref()?;
+    let heard = broadcast.received + broadcast.beyond + broadcast.own;
+    if broadcast.emitted == 0 || broadcast.expected == Some(0) || heard > 0 {
+        return None;
+    }
+    let (event, unstamped) = (&broadcast.event, broadcast.unstamped);
+    let (text, advice) = if unstamped > 0 {
+        (
+            format!("{unstamped} events `{event}` came, none with the stamp of what was emitted"),
+            "put {{stamp}} into a text that the server sends on, or leave it out to count receipts alone",
+        )
+    } else {
+        (
+            format!("nobody heard an event `{event}`"),
+            "see under which name the server sends it on (--trace-one), and whether these clients are to hear it",
+        )
+    };
+    Some(Warning::new("broadcast_unheard", text).advise(advice))
 }
 
 fn exhausted(summary: &Summary) -> Vec<Warning> {

@@ -57,6 +57,10 @@ impl Figures for Summary {
 impl Summary {
     fn whole_figure(&self, word: Word) -> Result<(f64, Option<f64>), String> {
         let count = |n: u64| n as f64;
+        if let (Word::Reach, Some(broadcast)) = (word, &self.broadcast) {
+            let reach = broadcast.reach().ok_or_else(|| broadcast.unknown().to_owned())?;
+            return Ok((reach, Some(1.0)));
+        }
         let hosts = Some(self.hosts.len() as f64);
         match word {
             Word::ErrorsOf(kind) => {

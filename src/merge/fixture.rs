@@ -353,6 +353,7 @@ fn host(plan: &Plan, index: u32, hosts: u32, work: fn(&Share) -> Vec<Part>) -> H
             counts,
             latency,
             warmup: None,
+            casts: None,
             cpu_busy: Some(0.5),
             cpu_steal: Some(0.0),
         })),

@@ -35,6 +35,8 @@ pub enum Identity {
     Parts,
     /// All shares = the plan
     Shares,
+    /// Receipts of broadcasts = due ones and others; received at most what was due; emitted = sent
+    Broadcasts,
 }
 
 impl Identity {
@@ -55,6 +57,7 @@ impl Identity {
             Self::Flows => "sum_flows",
             Self::Parts => "sum_parts",
             Self::Shares => "sum_shares",
+            Self::Broadcasts => "sum_broadcasts",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the intervals that it had sent; a refused one nothing. Where a sum does not add up ([`identities`]) the run is
 //! `incomplete`; every other doubt ([`doubts`]) is a warning beside the result.
 
+pub mod broadcast;
 pub mod clocks;
 pub mod doubts;
 pub mod figures;
@@ -59,6 +60,8 @@ pub fn merge(outcome: &Outcome) -> Summary {
         .flat_map(|(host, report)| identities::of_host(host, report, &plan.load))
         .collect();
     mismatches.extend(identities::of_whole(&whole, &parts, &started, &plan.load));
+    let (broadcast, uneven) = broadcast::broadcasts(outcome, &started);
+    mismatches.extend(uneven);
 
     let clients = matches!(plan.load, Load::Held(_));
     let mut summary = Summary {
@@ -79,6 +82,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
         flows: rows::flows(&counts),
         matrix: Matrix::default(),
         affinity: Affinity::default(),
+        broadcast,
         timeline,
         requirements: Vec::new(),
         notes: doubts::notes(&plan.load),
@@ -129,6 +133,7 @@ fn run(outcome: &Outcome) -> Run {
         started_at: outcome.started_at,
         duration_s: outcome.duration_s,
         command: plan.command.clone(),
+        playbook: plan.playbook.clone(),
         engine: match &plan.engine {
             Engine::Http(_) => Protocol::Http,
             Engine::Websocket(_) => Protocol::Websocket,
@@ -246,6 +251,9 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
             let text = format!("{} was taken for the backend's name and dropped: {why}", by.join(", "));
             summary.backends.clear();
             summary.sources.iter_mut().for_each(|source| source.backends.clear());
+            if let Some(broadcast) = &mut summary.broadcast {
+                broadcast.forget_pairs();
+            }
             summary.affinity = balancer::unknown(format!("which backend answered is not known: {text}"));
             summary.warnings.push(
                 Warning::new("backend_doubtful", text)

@@ -6,7 +6,7 @@ use swarm_agent::wire::share::{Cadence, Load, Schedule, Share};
 /// clients that speak on their own).
 pub fn planned_hits(share: &Share) -> Option<u64> {
     let whole = whole_hits(&share.load)?;
-    (share.deal.slots > 0).then(|| share.deal.count(whole))
+    (share.deal.slots > 0).then(|| swarm_agent::pacer::messages(share).count(whole))
 }
 
 /// Hits of the whole plan.

@@ -1,5 +1,6 @@
 //! The `Summary`: all reports merged, as plain values. Never here: how it is computed, how it is shown.
 
+use super::broadcast::Broadcasts;
 use super::warning::Warning;
 use crate::balancer::{Affinity, Matrix};
 use crate::conduct::server::Server;
@@ -54,6 +55,8 @@ pub struct Summary {
     pub matrix: Matrix,
     /// What that says about the balancer.
     pub affinity: Affinity,
+    /// What came of broadcasts, where the plan has any.
+    pub broadcast: Option<Broadcasts>,
     /// Second by second.
     pub timeline: Vec<Second>,
     /// What was required and what came of it. `merge` leaves it empty.
@@ -75,6 +78,8 @@ pub struct Run {
     pub duration_s: f64,
     /// The command line, secrets taken out.
     pub command: String,
+    /// The playbook's name, when one was named.
+    pub playbook: Option<String>,
     /// The protocol.
     pub engine: Protocol,
     /// Whether clients keep the cookies that answers set.

@@ -184,6 +184,7 @@ fn bound(subject: Subject, left: &str, sign: &str, right: &str) -> Result<Bound,
             .map(|uhz| Bound::Rate(uhz as f64 / 1e6))
             .map_err(|error| format!("{left}{sign}{right}: {error}")),
         Subject::Word(Word::Backends) => count(left, sign, right, "5"),
+        Subject::Word(Word::Reach) if part(right).is_some() => Ok(Bound::Count(part(right).unwrap_or(1.0))),
         Subject::Word(Word::GeneratorBound) => match right {
             "no" | "false" => Ok(Bound::Count(0.0)),
             // "yes" asks for at least one host; only `!=no` or `>0` can say so
@@ -204,6 +205,11 @@ fn time(left: &str, sign: &str, right: &str) -> Result<Bound, String> {
         )),
         Err(error) => Err(format!("{left}{sign}{right}: {error}")),
     }
+}
+
+/// A share written as a decimal below one, `0.99`.
+fn part(right: &str) -> Option<f64> {
+    units::decimal(right).filter(|share| right.contains('.') && *share <= 1.0)
 }
 
 fn share_or_count(left: &str, sign: &str, right: &str) -> Result<Bound, String> {

@@ -2,6 +2,7 @@
 //!
 //! Times are whole microseconds unless the name says otherwise. Never here: measuring, merging, files.
 
+use super::broadcast::BroadcastJson;
 use super::flows::FlowJson;
 use super::load::LoadJson;
 use super::rows::{BackendJson, ErrorJson, GroupJson, HostJson, LatencyJson, SecondJson, SourceJson, TargetJson};
@@ -39,6 +40,8 @@ pub struct Report {
     affinity: AffinityJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broadcast: Option<BroadcastJson>,
     timeline: Vec<SecondJson>,
     requirements: Vec<JudgedJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,6 +55,8 @@ struct RunJson {
     started_at: String,
     duration_s: f64,
     command: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    playbook: Option<String>,
     target: String,
     engine: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,6 +202,7 @@ pub fn report(summary: &Summary) -> Report {
             started_at: run.started_at.to_string(),
             duration_s: rounded(run.duration_s),
             command: run.command.clone(),
+            playbook: run.playbook.clone(),
             target: summary
                 .targets
                 .iter()
@@ -262,6 +268,7 @@ pub fn report(summary: &Summary) -> Report {
             unknown: affinity.unknown.clone(),
         },
         events: storms(summary),
+        broadcast: summary.broadcast.as_ref().map(BroadcastJson::of),
         timeline: summary.timeline.iter().map(SecondJson::of).collect(),
         requirements: summary.requirements.iter().map(judged).collect(),
         notes: summary.notes.iter().map(warning).collect(),

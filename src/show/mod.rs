@@ -2,6 +2,7 @@
 //!
 //! Never here: measuring, merging, deciding how a run ended.
 
+mod broadcast;
 pub mod clean;
 pub mod figures;
 pub mod files;

@@ -1,6 +1,6 @@
 //! The tables at the end of a run. Pure: a summary in, text out; never more than [`ROWS`] lines each.
 
-use super::{clean, figures};
+use super::{broadcast, clean, figures};
 use crate::merge::summary::{HostRow, HostStatus, Summary};
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::Latency;
@@ -119,7 +119,7 @@ pub fn latency(summary: &Summary) -> String {
     if crate::merge::doubts::comes_back(&summary.load) {
         text += "; clients that did not come back";
     }
-    text + "\n"
+    text + "\n" + &broadcast::error_line(summary)
 }
 
 fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<String> {
@@ -132,8 +132,7 @@ fn percentiles(summary: &Summary, name: Latency, histogram: &Histogram) -> Vec<S
         Latency::Message | Latency::Ack => Some(tally.messages.lost + tally.messages.unfinished),
         Latency::Upgrade => Some(tally.stayed_polling),
         Latency::Reconnect => Some(tally.connections.gave_up + tally.connections.away),
-        // what others record has its own table of what is missing
-        Latency::Broadcast => None,
+        Latency::Broadcast => summary.broadcast.as_ref().and_then(broadcast::not_timed),
         Latency::RequestFailed | Latency::Dns | Latency::Connect | Latency::Tls | Latency::Lateness => None,
     };
     let at = |quantile: f64| {

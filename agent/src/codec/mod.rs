@@ -7,4 +7,5 @@ pub mod engineio3;
 pub mod http1;
 pub mod session;
 pub mod socketio;
+pub mod stamp;
 pub mod websocket;

@@ -285,6 +285,13 @@ mod tests {
             let text = ack(&namespace, id, "[]", attachments);
             let wanted = Packet { kind, namespace: &namespace, id: Some(id), attachments: count, body: "[]" };
             prop_assert_eq!(parse(&text[1..]), Some(wanted));
+            let packet = |kind, body| Packet { kind, namespace: &namespace, id: None, attachments: 0, body };
+            let (text, auth) = (disconnect(&namespace), r#"{"token":"1"}"#);
+            prop_assert_eq!(parse(&text[1..]), Some(packet(Kind::Disconnect, "")));
+            for body in [None, Some(auth)] {
+                let text = connect(&namespace, body);
+                prop_assert_eq!(parse(&text[1..]), Some(packet(Kind::Connect, body.unwrap_or(""))));
+            }
         }
     }
 }

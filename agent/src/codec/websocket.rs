@@ -398,6 +398,23 @@ mod tests {
         }
 
         #[test]
+        fn tungstenite_reads_our_control_frames(payload in prop::collection::vec(any::<u8>(), 0..=125), code in prop::option::of(3000u16..5000), mask in any::<[u8; 4]>()) {
+            use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
+            use tokio_tungstenite::tungstenite::Message as Theirs;
+            let mut ours = Vec::new();
+            encode(&mut ours, PING, &payload, mask);
+            encode(&mut ours, PONG, &payload, mask);
+            encode_close(&mut ours, code, mask);
+            let mut server = WebSocket::from_raw_socket(std::io::Cursor::new(ours), Role::Server, None);
+            prop_assert_eq!(server.read().unwrap(), Theirs::Ping(payload.clone().into()));
+            prop_assert_eq!(server.read().unwrap(), Theirs::Pong(payload.into()));
+            match server.read().unwrap() {
+                Theirs::Close(frame) => prop_assert_eq!(frame.map(|frame| u16::from(frame.code)), code),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        #[test]
         fn tungstenite_reads_what_we_write_and_we_read_what_it_writes(text in ".{0,300}", long in 0usize..70_000, mask in any::<[u8; 4]>()) {
             use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
             use tokio_tungstenite::tungstenite::Message as Theirs;

@@ -2,13 +2,15 @@
 //! decides when something is due (`room`) or what follows its end (`comeback`), and knows of protocols only which engine
 //! it calls.
 
+use super::answer::{Answer, Waiting};
+use super::cast::Caster;
 use super::comeback::{Ending, closed, comes_back};
 use super::room::{Post, Room};
 use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::{socketio, websocket};
 use crate::pacer;
-use crate::recorder::{BackendId, ConnectTimes, Mark, Recorder, SourceId};
+use crate::recorder::{BackendId, ConnectTimes, Recorder, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::report::Latency;
 use crate::wire::share::Engine;
@@ -31,21 +33,6 @@ enum Link {
     Socketio(Box<socketio::Session>),
 }
 
-/// What answers a message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    /// Nothing: it is done when it is written.
-    Written,
-    Message,
-    Ack,
-}
-
-struct Waiting {
-    mark: Mark,
-    id: Option<u64>,
-    deadline: Instant,
-}
-
 /// A connected client. Dropping it closes its sockets without a farewell.
 pub(super) struct Client {
     room: Rc<Room>,
@@ -59,6 +46,8 @@ pub(super) struct Client {
     closing: Option<Instant>,
     leaving: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Where broadcasts are measured.
+    caster: Option<Box<Caster>>,
 }
 
 /// A client's way to its target, the same for all its connections.
@@ -87,6 +76,7 @@ pub(super) fn due(room: &Room, number: u64) -> Option<Instant> {
 /// Opens a client's connection; a failure is recorded.
 pub(super) async fn open(
     room: &Rc<Room>,
+    number: u64,
     post: &Rc<Post>,
     reach: &Rc<Reach>,
     due: Option<Instant>,
@@ -104,14 +94,23 @@ pub(super) async fn open(
     let mut recorder = worker.recorder.borrow_mut();
     record(reach, &mut recorder);
     match connected {
-        Ok((link, arrival)) => {
+        Ok((mut link, arrival)) => {
             let source = recorder.source(arrival.local);
             let backend = arrival
                 .backend
                 .as_ref()
                 .and_then(|(name, by)| recorder.backend(name, by));
             recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
-            let answer = answer(&worker.share.engine);
+            drop(recorder);
+            if let (Link::Socketio(session), Some(hall)) = (&mut link, &room.hall) {
+                session.keep_bodies(hall.reads_bodies());
+            }
+            let (now, seq) = (Instant::now(), post.said.get());
+            let caster = room
+                .hall
+                .as_ref()
+                .map(|hall| Caster::enter(hall, number, seq, backend, now));
+            let answer = Answer::of(&worker.share.engine);
             Ok(Box::new(Client {
                 room: Rc::clone(room),
                 post: Rc::clone(post),
@@ -124,6 +123,7 @@ pub(super) async fn open(
                 closing: None,
                 leaving: false,
                 timer: None,
+                caster,
             }))
         }
         Err(failure) => {
@@ -177,16 +177,6 @@ async fn connect(room: &Room, reach: &Rc<Reach>, deadline: Instant) -> Result<(L
     }
 }
 
-fn answer(engine: &Engine) -> Answer {
-    match engine {
-        Engine::Websocket(plan) if plan.echo => Answer::Message,
-        Engine::Engineio(plan) if plan.echo => Answer::Message,
-        Engine::Socketio(plan) if plan.ack => Answer::Ack,
-        Engine::Socketio(plan) if plan.expect.is_some() => Answer::Message,
-        Engine::Http(_) | Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_) => Answer::Written,
-    }
-}
-
 impl Client {
     /// Ends with the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -222,12 +212,20 @@ impl Client {
             let now = Instant::now();
             if self.post.close.get() && self.closing.is_none() {
                 self.closing = Some(now + Duration::from_nanos(self.room.worker.share.limits.grace));
+                if let Some(caster) = &mut self.caster {
+                    caster.close(now);
+                }
             }
+            let stays = self.caster.as_ref().and_then(|caster| caster.stays());
+            let stays = stays.filter(|until| !self.leaving && *until > now);
             if let Some(until) = self.closing
                 && !self.leaving
-                && (self.waiting.is_empty() || until <= now)
+                && ((self.waiting.is_empty() && stays.is_none()) || until <= now)
             {
                 self.leaving = true;
+                if let Some(caster) = &mut self.caster {
+                    caster.left(now);
+                }
                 self.closing = Some(now + FAREWELL);
                 match &mut self.link {
                     Link::Websocket(session, _) => {
@@ -246,7 +244,7 @@ impl Client {
                 continue;
             }
             let answer_due = self.waiting.iter().map(|waiting| waiting.deadline).next();
-            let Some(next) = [answer_due, self.closing].into_iter().flatten().min() else {
+            let Some(next) = [answer_due, self.closing, stays].into_iter().flatten().min() else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -301,7 +299,10 @@ impl Client {
             }
             (Engine::Socketio(plan), Link::Socketio(session)) => {
                 let turn = usize::try_from(self.post.said.get()).unwrap_or(0) % plan.emits.len().max(1);
-                plan.emits.get(turn).and_then(|array| session.emit(array, plan.ack))
+                plan.emits.get(turn).and_then(|array| match &mut self.caster {
+                    Some(caster) => session.emit(&caster.filled(array, now), plan.ack),
+                    None => session.emit(array, plan.ack),
+                })
             }
             (Engine::Engineio(plan), Link::Socketio(session)) => {
                 let message = plan.message.as_deref().unwrap_or_default();
@@ -346,7 +347,10 @@ impl Client {
                     self.answered(at, now);
                 }
             }
-            Said::Event { name, .. } => {
+            Said::Event { name, body, .. } => {
+                if let Some(caster) = &mut self.caster {
+                    caster.heard(name, body, now);
+                }
                 let wanted = matches!(&self.room.worker.share.engine, Engine::Socketio(plan) if plan.expect.as_ref() == Some(name));
                 self.message(wanted, now);
             }
@@ -385,12 +389,7 @@ impl Client {
         let Some(waiting) = self.waiting.pop_front() else {
             return false;
         };
-        let fault = match self.answer {
-            Answer::Ack => Fault::new(FaultKind::AckTimeout, "no acknowledgement within --ack-timeout"),
-            Answer::Message => Fault::new(FaultKind::EchoTimeout, "no answer within --timeout"),
-            Answer::Written => Fault::new(FaultKind::Timeout, "not written within --timeout"),
-        };
-        self.lost(&waiting, now, Some(&fault));
+        self.lost(&waiting, now, Some(&self.answer.too_late()));
         true
     }
 
@@ -433,6 +432,9 @@ impl Client {
     /// What was sent and not answered never will be.
     fn lose_all(&mut self) {
         let now = Instant::now();
+        if let Some(caster) = &mut self.caster {
+            caster.left(now);
+        }
         for waiting in std::mem::take(&mut self.waiting) {
             self.lost(&waiting, now, None);
         }

@@ -46,7 +46,7 @@ pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
     let mut attempts = 0;
     let mut lost: Option<Instant> = None;
     loop {
-        let opened = Box::pin(client::open(&room, &post, &reach, due.take())).await;
+        let opened = Box::pin(client::open(&room, number, &post, &reach, due.take())).await;
         let ending = match opened {
             Ok(client) => {
                 stands(&room, number, &post, lost.take());

@@ -4,11 +4,14 @@
 //! grace period ends. Never here: sockets, protocols (`engine`), due times (`pacer`).
 
 mod alarm;
+mod answer;
 mod ask;
 mod backoff;
+mod cast;
 mod client;
 pub mod closed;
 mod comeback;
+mod hearing;
 pub mod held;
 pub mod hit;
 pub mod open;

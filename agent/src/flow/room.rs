@@ -1,10 +1,11 @@
 //! What the held clients of one thread share: who is open, what is due when, and how many messages may still be sent.
 //! Never here: sockets, protocols.
 
+use super::cast::Hall;
 use crate::engine::reach::Traffic;
 use crate::engine::socketio;
 use crate::pacer;
-use crate::wire::share::{Cadence, Held};
+use crate::wire::share::{Cadence, Deal, Held};
 use crate::worker::Worker;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -136,6 +137,10 @@ pub struct Room {
     pub traffic: Rc<Traffic>,
     /// Messages ordered or sent and not decided.
     pub pending: Cell<u64>,
+    /// Where broadcasts are measured.
+    pub hall: Option<Rc<Hall>>,
+    /// One client in so many sends, and which messages of the total are those of this thread's.
+    senders: Option<(u64, Deal)>,
     limit: Option<u64>,
     stride: u64,
     clients: u64,
@@ -152,11 +157,18 @@ impl Room {
         let own = deal.count(clients);
         let (index, threads) = (u64::from(worker.index), u64::from(worker.threads));
         let stride = threads.min(own).max(1);
+        let step = usize::try_from(threads).unwrap_or(1).max(1);
+        let senders = pacer::one_in(&worker.share).map(|one_in| {
+            let numbers = (index..own).step_by(step).map(|k| deal.number(k));
+            (one_in, pacer::senders(one_in, clients, numbers))
+        });
         let mut agenda = Agenda::default();
         if let Some(Cadence::Total(schedule)) = &plan.cadence {
             let hits = pacer::hits(schedule).min(plan.requests.unwrap_or(u64::MAX));
             let mine = deal.count(hits);
-            if index < stride {
+            if let Some((_, senders)) = &senders {
+                agenda.total = senders.count(hits);
+            } else if index < stride {
                 agenda.total = (mine + stride - 1 - index) / stride;
             } else if own == 0 && index == 0 {
                 agenda.total = mine;
@@ -167,8 +179,13 @@ impl Room {
             // whoever plays a playbook claims each of its hits
             None => worker.share.program.is_some(),
         };
-        let limit = plan.requests.filter(|_| claims).map(|n| deal.count(n));
+        let limit = plan
+            .requests
+            .filter(|_| claims)
+            .map(|n| pacer::messages(&worker.share).count(n));
         let room = Self {
+            hall: Hall::new(&worker),
+            senders,
             traffic: Rc::default(),
             pending: Cell::new(0),
             limit,
@@ -180,7 +197,7 @@ impl Room {
             worker: Rc::clone(&worker),
             plan,
         };
-        for k in (index..own).step_by(usize::try_from(threads).unwrap_or(1).max(1)) {
+        for k in (index..own).step_by(step) {
             let number = deal.number(k);
             for span in pacer::spans(&room.plan.clients, number) {
                 if span.from < room.plan.end {
@@ -225,11 +242,13 @@ impl Room {
             (agenda.came, agenda.total)
         };
         if came < total {
-            let number = self
-                .worker
-                .share
-                .deal
-                .number(u64::from(self.worker.index) + came * self.stride);
+            let number = match &self.senders {
+                Some((_, senders)) => senders.number(came),
+                None => {
+                    let turn = u64::from(self.worker.index) + came * self.stride;
+                    self.worker.share.deal.number(turn)
+                }
+            };
             if let Some(due) = pacer::due(schedule, number) {
                 self.at(self.worker.at(due), Upcoming::Total);
             }
@@ -311,6 +330,9 @@ impl Room {
 
     /// A client stands: it gets its messages from now on.
     pub fn opened(&self, number: u64, post: &Rc<Post>, now: Instant) {
+        if self.senders.as_ref().is_some_and(|(one_in, _)| number % one_in != 0) {
+            return;
+        }
         match &self.plan.cadence {
             None => {}
             Some(Cadence::Once) if self.claim() => {

@@ -1,6 +1,7 @@
 //! Adding the recordings of a host's threads into one. Pure.
 
 use super::Recording;
+use crate::wire::broadcast::Casts;
 use crate::wire::histogram::Histogram;
 use crate::wire::report::{BackendRow, Counts, FaultRow, FlowRow, Latency, SourceRow, Tally, TargetRow};
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub fn add_up(parts: &[Recording]) -> Recording {
     let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
     let mut latency: BTreeMap<Latency, Histogram> = BTreeMap::new();
     let mut warmup: Option<Tally> = None;
+    let mut casts: Option<Box<Casts>> = None;
     for part in parts {
         add_tally(&mut counts.tally, &part.counts.tally);
         for (status, n) in &part.counts.statuses {
@@ -55,6 +57,9 @@ pub fn add_up(parts: &[Recording]) -> Recording {
         if let Some(tally) = &part.warmup {
             add_tally(warmup.get_or_insert_default(), tally);
         }
+        if let Some(more) = &part.casts {
+            casts.get_or_insert_default().add(more);
+        }
         add_rows(&mut counts, &part.counts);
     }
     counts.statuses = statuses.into_iter().collect();
@@ -62,6 +67,7 @@ pub fn add_up(parts: &[Recording]) -> Recording {
         counts,
         latency: latency.into_iter().collect(),
         warmup,
+        casts,
         first: parts.iter().filter_map(|p| p.first).min_by_key(|(_, sent)| *sent),
     }
 }

@@ -3,18 +3,22 @@
 //! Whole-run and interval distributions are recorded side by side, so that the controller can prove that the intervals
 //! add up to the whole. Never here: sockets, protocols.
 
+pub mod cast;
+mod connections;
 pub mod counts;
 pub mod flows;
 mod messages;
 pub mod pages;
+mod recording;
 pub mod rows;
 
 pub use flows::StepId;
+pub use recording::Recording;
 pub use rows::{BackendId, SourceId};
 
 use crate::wire::fault::Fault;
-use crate::wire::histogram::Histogram;
-use crate::wire::report::{Counts, Heartbeats, Latency, Tally};
+use crate::wire::report::{Heartbeats, Latency, Tally};
+use cast::Casts;
 use flows::Flows;
 use pages::Pages;
 use rows::Rows;
@@ -70,6 +74,7 @@ pub struct Recorder {
     first: Option<(Instant, Instant)>,
     row_latency: RowLatency,
     flows: Flows,
+    casts: Option<Box<Casts>>,
 }
 
 /// Which latency stands in the rows by source, backend and target.
@@ -79,19 +84,6 @@ enum RowLatency {
     Handshakes,
     /// Hits from when they were sent: a playbook's have a due time here and none there.
     Service,
-}
-
-/// What a worker hands over once a second and at its end.
-#[derive(Debug, Clone, Default)]
-pub struct Recording {
-    /// Counts so far.
-    pub counts: Counts,
-    /// Distributions: of the interval, or of the whole run.
-    pub latency: Vec<(Latency, Histogram)>,
-    /// Warm-up totals.
-    pub warmup: Option<Tally>,
-    /// First hit's (or connect's) send less its due instant, ns, and when it was sent (ns since the start).
-    pub first: Option<(i64, i64)>,
 }
 
 impl Recorder {
@@ -118,6 +110,7 @@ impl Recorder {
                 RowLatency::Hits
             },
             flows: Flows::default(),
+            casts: None,
         }
     }
 
@@ -156,109 +149,6 @@ impl Recorder {
     /// The id of a backend name found at `by`; `None` when too many were seen.
     pub fn backend(&mut self, name: &[u8], by: &str) -> Option<BackendId> {
         self.rows.backend(name, by)
-    }
-
-    /// A connection is tried. Every try ends in [`Recorder::opened`] or [`Recorder::attempt_failed`], or is unfinished.
-    pub fn attempted(&mut self, due: Option<Instant>, now: Instant) {
-        self.tally.connections.attempted += 1;
-        self.tally.connections.unfinished += 1;
-        self.first.get_or_insert((due.unwrap_or(self.start), now));
-    }
-
-    /// The connection stands. `client`: it counts in the matrix (websocket and socketio).
-    pub fn opened(
-        &mut self,
-        source: SourceId,
-        backend: Option<BackendId>,
-        target: u16,
-        remote: IpAddr,
-        client: bool,
-        times: ConnectTimes,
-    ) {
-        self.tally.connections.unfinished -= 1;
-        self.tally.connections.opened += 1;
-        self.tally.connections.open += 1;
-        self.connect_times(times);
-        if let (RowLatency::Handshakes, Some(handshake)) = (self.row_latency, times.handshake) {
-            self.row(source, backend, target, micros(handshake));
-        }
-        self.rows.sources[usize::from(source.0)].connections += 1;
-        *self.rows.target(target).addresses.entry(remote).or_default() += 1;
-        if let Some(backend) = backend {
-            self.rows.backends[usize::from(backend.0)].connections += 1;
-            if client {
-                self.rows.cross(source, backend);
-            }
-        }
-    }
-
-    /// Records the stages of a connect that is no connection of its own in the counts: a second socket of polling.
-    pub fn connect_times(&mut self, times: ConnectTimes) {
-        self.latency(Latency::Connect, times.tcp);
-        for (name, took) in [
-            (Latency::Tls, times.tls),
-            (Latency::Open, times.open),
-            (Latency::Namespace, times.namespace),
-            (Latency::Handshake, times.handshake),
-        ] {
-            if let Some(took) = took {
-                self.latency(name, took);
-            }
-        }
-    }
-
-    /// The try failed.
-    pub fn attempt_failed(
-        &mut self,
-        source: Option<SourceId>,
-        backend: Option<BackendId>,
-        target: u16,
-        fault: &Fault,
-        now: Instant,
-    ) {
-        self.tally.connections.unfinished -= 1;
-        self.tally.connections.failed += 1;
-        if let Some(status) = fault.status {
-            *self.statuses.entry(status).or_default() += 1;
-        }
-        self.fault(fault, now, source, backend, target);
-    }
-
-    /// An open connection went without our closing it.
-    pub fn dropped(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, fault: &Fault, now: Instant) {
-        self.tally.connections.dropped += 1;
-        self.tally.connections.open -= 1;
-        self.fault(fault, now, Some(source), backend, target);
-    }
-
-    /// We dropped an open connection in a storm.
-    pub fn stormed(&mut self) {
-        self.tally.connections.stormed += 1;
-        self.tally.connections.open -= 1;
-    }
-
-    /// The client of a connection that was lost or stormed is on its way back. It ends in [`Recorder::returned`] or
-    /// [`Recorder::gave_up`], or is still away at its end.
-    pub fn away(&mut self) {
-        self.tally.connections.away += 1;
-    }
-
-    /// It stands again, so long after the loss.
-    pub fn returned(&mut self, took: Duration) {
-        self.tally.connections.away -= 1;
-        self.tally.connections.reconnected += 1;
-        self.latency(Latency::Reconnect, took);
-    }
-
-    /// It stays lost.
-    pub fn gave_up(&mut self) {
-        self.tally.connections.away -= 1;
-        self.tally.connections.gave_up += 1;
-    }
-
-    /// We closed an open connection, or the server did where it may (http between hits).
-    pub fn closed(&mut self) {
-        self.tally.connections.open -= 1;
     }
 
     /// Bytes that crossed sockets.
@@ -380,57 +270,6 @@ impl Recorder {
         self.interval[at].get_or_insert_default().record(us);
     }
 
-    /// Counts so far, and the distributions since the last cut.
-    pub fn cut(&mut self) -> Recording {
-        let latency = Latency::ALL
-            .iter()
-            .zip(self.interval.iter_mut())
-            .filter_map(|(name, pages)| pages.as_mut().filter(|p| !p.is_empty()).map(|p| (*name, p.take())))
-            .collect();
-        Recording {
-            counts: self.counts(false),
-            latency,
-            warmup: None,
-            first: None,
-        }
-    }
-
-    /// The whole run.
-    pub fn finish(&self) -> Recording {
-        let latency = Latency::ALL
-            .iter()
-            .zip(self.whole.iter())
-            .filter_map(|(name, pages)| pages.as_ref().map(|p| (*name, p.snapshot())))
-            .collect();
-        let first = self
-            .first
-            .map(|(due, sent)| (nanos_between(due, sent), nanos_between(self.start, sent)));
-        Recording {
-            counts: self.counts(true),
-            latency,
-            warmup: self.warmup.clone(),
-            first,
-        }
-    }
-
-    fn counts(&self, whole: bool) -> Counts {
-        let (sources, backends, targets, faults) = self.rows.report(whole);
-        Counts {
-            tally: self.tally.clone(),
-            statuses: self.statuses.iter().map(|(s, n)| (*s, *n)).collect(),
-            faults,
-            sources,
-            backends,
-            targets,
-            backend_by: self.rows.backend_by.clone(),
-            backend_overflow: self.rows.backend_overflow,
-            redirected: self.redirected,
-            location: self.location.clone(),
-            stayed: self.stayed.clone(),
-            flows: self.flows.report(whole),
-        }
-    }
-
     #[inline]
     fn answered(&mut self, mark: &Mark, backend: Option<BackendId>, status: Option<u16>, (main, service): (u64, u64)) {
         self.rows.sources[usize::from(mark.source.0)].requests += 1;
@@ -486,13 +325,4 @@ impl Recorder {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn nanos_between(from: Instant, to: Instant) -> i64 {
-    let signed = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
-    if to >= from {
-        signed(to - from)
-    } else {
-        -signed(from - to)
-    }
 }

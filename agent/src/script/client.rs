@@ -7,6 +7,7 @@ use super::{Body, Facts, Order, ScriptError};
 use rquickjs::function::Args;
 use rquickjs::object::Property;
 use rquickjs::{Array, Coerced, Ctx, Exception, FromJs, Function, IntoJs, Object, Persistent, TypedArray, Value};
+use std::cell::Cell;
 use std::rc::Rc;
 
 type Hook = Persistent<Function<'static>>;
@@ -14,7 +15,7 @@ type Hook = Persistent<Function<'static>>;
 /// One client of a script. After an error it holds nothing of the script any more, and says that error to every call.
 pub struct Client {
     life: Life,
-    dice: Dice,
+    dice: Cell<Dice>,
     facts: Rc<RunFacts>,
     sandbox: Rc<Sandbox>,
 }
@@ -45,7 +46,7 @@ impl Client {
     ) -> Result<Self, ScriptError> {
         let mut made = Self {
             life: Life::Failed(Box::new(gone(sandbox))),
-            dice: Dice::new(facts.seed, facts.conn),
+            dice: Cell::new(Dice::new(facts.seed, facts.conn)),
             facts: run,
             sandbox: Rc::clone(sandbox),
         };
@@ -127,21 +128,16 @@ impl Client {
         let Life::Alive(scope) = &self.life else {
             return None;
         };
-        self.sandbox.call.begin(0, self.dice, Rc::clone(&self.facts));
-        self.sandbox.context.with(|ctx| {
-            let text = scope.vars.clone().restore(&ctx).and_then(|vars| {
-                let value: Value = vars.get(name)?;
-                match value.is_object() {
-                    true => ctx.json_stringify(value)?.map(|json| json.to_string()).transpose(),
-                    false if value.is_undefined() || value.is_null() => Ok(None),
-                    false => Coerced::<String>::from_js(&ctx, value).map(|text| Some(text.0)),
-                }
-            });
-            text.unwrap_or_else(|_| {
-                ctx.catch();
-                None
-            })
-        })
+        let text = self.within(0, &mut Vec::new(), |ctx| {
+            let value: Value = scope.vars.clone().restore(ctx)?.get(name)?;
+            match value.is_object() {
+                // its toJSON may be the script's: this is a call like any other
+                true => ctx.json_stringify(value)?.map(|json| json.to_string()).transpose(),
+                false if value.is_undefined() || value.is_null() => Ok(None),
+                false => Coerced::<String>::from_js(ctx, value).map(|text| Some(text.0)),
+            }
+        });
+        text.ok().flatten()
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -149,7 +145,7 @@ impl Client {
             let vars = scope.vars.clone();
             let done = self.within(0, &mut Vec::new(), |ctx| vars.restore(ctx)?.set(name, value));
             if let Err(error) = done {
-                self.life = Life::Failed(Box::new(error));
+                self.fail(error);
             }
         }
     }
@@ -184,28 +180,37 @@ impl Client {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(error) => {
-                self.life = Life::Failed(Box::new(error.clone()));
+                self.fail(error.clone());
                 Err(error)
             }
         }
     }
 
+    /// Gives back what the client held: the others share the memory that it may have used up.
+    fn fail(&mut self, error: ScriptError) {
+        let full = error.message.contains("out of memory");
+        self.life = Life::Failed(Box::new(error));
+        if full {
+            self.sandbox.context.runtime().run_gc();
+        }
+    }
+
     /// Runs `work` as one call: bounded, with this client's dice, its orders handed out if it succeeds.
     fn within<T>(
-        &mut self,
+        &self,
         elapsed_ms: u64,
         out: &mut Vec<Order>,
         work: impl for<'js> FnOnce(&Ctx<'js>) -> rquickjs::Result<T>,
     ) -> Result<T, ScriptError> {
         let sandbox = &*self.sandbox;
         sandbox.admit()?;
-        sandbox.call.begin(elapsed_ms, self.dice, Rc::clone(&self.facts));
+        sandbox.call.begin(elapsed_ms, self.dice.get(), Rc::clone(&self.facts));
         let done = sandbox.context.with(|ctx| {
             let done = work(&ctx).map_err(|error| fault::of_call(&ctx, &sandbox.script, error));
             sandbox.drain(&ctx);
             done
         });
-        self.dice = sandbox.call.dice.get();
+        self.dice.set(sandbox.call.dice.get());
         let done = match (sandbox.call.overran.get(), sandbox.call.rejected.take()) {
             (true, _) => Err(sandbox.overrun(done.err().and_then(|error| error.line))),
             (false, Some(rejected)) => done.and(Err(rejected)),

@@ -94,11 +94,11 @@ impl Engine {
             host: facts.host,
             hosts: facts.hosts,
         };
-        let mut known = self.run.borrow_mut();
-        if **known != run {
-            *known = Rc::new(run);
+        if **self.run.borrow() != run {
+            self.run.replace(Rc::new(run));
         }
-        Client::new(&self.sandbox, &self.scope, facts, Rc::clone(&known))
+        let run = Rc::clone(&self.run.borrow());
+        Client::new(&self.sandbox, &self.scope, facts, run)
     }
 }
 

@@ -241,7 +241,7 @@ fn a_script_knows_its_client_and_its_run() {
 fn variables_are_shared_with_the_playbook() {
     let source = "function on_connect(client) {
             client.vars.seen = client.vars.token + '!';
-            Object.assign(client.vars, { n: 5, half: 0.5, yes: true, list: [1, 'a'], none: null });
+            Object.assign(client.vars, { n: 5, half: 0.5, yes: true, list: [1, 'a'], none: null, odd: { toJSON() { throw 1 } } });
         }";
     let mut client = engine(source).client(&facts(0)).expect("made");
     client.set("token", "t-1");
@@ -253,6 +253,7 @@ fn variables_are_shared_with_the_playbook() {
         ("yes", Some("true")),
         ("list", Some(r#"[1,"a"]"#)),
         ("none", None),
+        ("odd", None),
         ("toString", None),
         ("missing", None),
     ];

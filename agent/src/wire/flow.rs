@@ -251,7 +251,7 @@ pub struct Check {
     /// A JSON pointer (RFC 6901) into the answer: an acknowledgement or event is the array of its arguments (without the
     /// event's name), anything else its text read as JSON. `None`: the whole as text.
     pub pointer: Option<String>,
-    /// A header of an HTTP answer, lower case, instead of its body.
+    /// An HTTP header (lower case) of the answer instead; never together with a pointer.
     pub header: Option<String>,
     /// What holds there.
     pub is: Is,

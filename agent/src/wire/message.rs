@@ -19,6 +19,9 @@ pub enum ToAgent {
     Start {
         /// ns.
         at: u64,
+        /// What the clocks of two hosts may differ by at that instant once each is set by its start, ns. It grows with the
+        /// time ([`super::broadcast::error_at`]); 0 for one host alone.
+        clock_error: u64,
     },
     /// No new hits; finish what is in flight within the grace period and report.
     Drain,

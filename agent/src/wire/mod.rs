@@ -7,6 +7,7 @@
 //!
 //! Never here: I/O policy, reading clocks.
 
+pub mod broadcast;
 pub mod fault;
 pub mod flow;
 pub mod frame;

@@ -3,6 +3,7 @@
 //! Counters of an [`Interval`] are cumulative since the start, its histograms hold that interval alone. The final
 //! [`Report`] comes from recorders of its own, so that the controller can prove that the intervals add up to it.
 
+use super::broadcast::Casts;
 use super::fault::FaultKind;
 use super::histogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -332,6 +333,8 @@ pub struct Report {
     pub latency: Vec<(Latency, Histogram)>,
     /// What the warm-up did, in no other number.
     pub warmup: Option<Tally>,
+    /// What is known of broadcasts, where there are any.
+    pub casts: Option<Box<Casts>>,
     /// Share of the host's CPU in use over the run, 0 to 1.
     pub cpu_busy: Option<f32>,
     /// Share of CPU time that the hypervisor took away.

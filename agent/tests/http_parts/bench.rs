@@ -256,6 +256,7 @@ pub async fn run_with(share: Share, threads: u32, end: End) -> Recording {
                 index,
                 threads,
                 start,
+                clock_error: 0,
                 recorder: RefCell::new(Recorder::new(start, false, share.targets.len())),
                 dialer: Dialer::new(&share, &resolved, None, index as usize),
                 phase: watch.clone(),

@@ -360,6 +360,7 @@ pub async fn play(share: Share) -> Played {
         dialer: Dialer::new(&share, &resolved, None, 0),
         phase: watch,
         claimed: Arc::default(),
+        clock_error: 0,
         trace: None,
         share: Arc::clone(&share),
     });

@@ -42,6 +42,19 @@ pub struct AttackArgs {
     #[arg(long, value_name = "ARCH=FILE", help_heading = FROM)]
     pub agent_binary: Vec<String>,
 
+    /// A playbook: a shipped one (`swarm playbook list`), or a file when it has a / or ends in .toml; flags override it
+    #[arg(long, value_name = "NAME|FILE", help_heading = AT)]
+    pub playbook: Option<String>,
+    /// A value of the playbook's [vars] (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", help_heading = AT, allow_hyphen_values = true)]
+    pub set: Vec<String>,
+    /// Rows for the playbook's clients, one each; the first one names the columns
+    #[arg(long, value_name = "FILE", help_heading = AT)]
+    pub csv: Option<PathBuf>,
+    /// Clients without a row: stop opens none, wrap begins again, error refuses the plan [default: error]
+    #[arg(long, value_name = "stop|wrap|error", help_heading = AT)]
+    pub csv_end: Option<String>,
+
     /// http, websocket, socketio or engineio (Engine.IO without Socket.IO) [default: by the URL's scheme]
     #[arg(long, value_name = "NAME", help_heading = AT)]
     pub engine: Option<String>,
@@ -158,7 +171,7 @@ pub struct AttackArgs {
     /// Auth payload of the namespace's CONNECT
     #[arg(long, value_name = "JSON", help_heading = SOCKETIO)]
     pub auth: Option<String>,
-    /// Event to emit: 'event,json...' or '["event",{...}]' (repeatable: in turn)
+    /// Event to emit: 'event,json...' or '["event",{...}]' (repeatable: in turn); with --broadcast {{stamp}} in a text of it
     #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
     pub emit: Vec<String>,
     /// Ask for an acknowledgement and time it
@@ -167,6 +180,12 @@ pub struct AttackArgs {
     /// After an emit wait for this event and time it
     #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
     pub expect: Option<String>,
+    /// All clients listen for this event, by which the server sends on what is emitted: who hears it, and how soon
+    #[arg(long, value_name = "EVENT", help_heading = SOCKETIO)]
+    pub broadcast: Option<String>,
+    /// With --broadcast: one client in K emits [default: 1/1]
+    #[arg(long, value_name = "1/K", help_heading = SOCKETIO)]
+    pub emitters: Option<String>,
     /// Repeat --message or --emit per client; without it, once after connecting
     #[arg(long, value_name = "T", help_heading = SOCKETIO)]
     pub every: Option<String>,

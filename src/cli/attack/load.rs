@@ -72,6 +72,13 @@ pub(super) fn load(
     }
 }
 
+/// The load of a playbook's flows: clients are held, whatever the engine.
+pub(super) fn of_flows(args: &AttackArgs, kind: Kind, noted: &mut Noted) -> Result<Load, Usage> {
+    let asked = asked(args)?;
+    refuse_stage_with(&asked)?;
+    held(&asked, kind, false, noted).map(Load::Held)
+}
+
 fn asked(args: &AttackArgs) -> Result<Asked, Usage> {
     let (rate_stages, connection_stages) = stages(&args.stage)?;
     Ok(Asked {

@@ -1,14 +1,17 @@
-//! `swarm attack`: flags to a [`Plan`], or an error that names the flag. Reads the files that flags name and checks
-//! where outputs go; never here: the network, hosts, printing.
+//! `swarm attack`: flags, and the playbook that one of them names, to a [`Plan`], or an error that names the flag or the
+//! line. Reads the files that flags name and checks where outputs go; never here: the network, hosts, printing.
 
 pub mod args;
+mod broadcast;
 pub mod crew;
 mod engineio;
+mod fields;
 pub mod fleet;
 mod held;
 pub mod later;
 mod load;
 mod outputs;
+pub mod played;
 mod protocol;
 mod reconnect;
 mod request;
@@ -23,12 +26,15 @@ use self::args::AttackArgs;
 use super::Usage;
 use super::hosts::{HostsFrom, SshOptions};
 use crate::plan::Plan;
+use crate::playbook::load::Needs;
+use crate::playbook::{self, Book, place};
 use crate::requirement::{Requirement, bare_latency};
 use crate::secret;
 use std::path::PathBuf;
 use swarm_agent::wire::report::Latency;
 use swarm_agent::wire::share::Load;
 
+pub use self::protocol::{is_token, statuses};
 pub use self::target::Kind;
 
 /// What comes from outside the flags, handed in so that tests own it.
@@ -76,6 +82,8 @@ pub struct AttackCommand {
     pub yes: bool,
     /// Agents of other architectures: `(x86_64, file)`.
     pub agent_binaries: Vec<(String, PathBuf)>,
+    /// What the playbook needs of hosts.
+    pub needs: Needs,
 }
 
 /// What is written and printed.
@@ -114,39 +122,77 @@ impl Noted {
         self.defaults.push(flag.into());
     }
 
+    /// Defaults of what a client of a playbook's flows never does.
+    fn forget_what_flows_say(&mut self) {
+        let said = ["no --emit", "no --message", "-m ", "--redirects ", "--ok "];
+        self.defaults
+            .retain(|default| !said.iter().any(|begin| default.starts_with(begin)));
+    }
+
     fn note(&mut self, kind: &str, text: impl Into<String>) {
         self.notes.push((kind.into(), text.into()));
     }
 }
 
-/// What the flags mean.
-pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackCommand, Usage> {
+/// What the flags mean, and the playbook that they name.
+pub fn understand(typed: &AttackArgs, around: &Surroundings) -> Result<AttackCommand, Usage> {
+    let Some(named) = &typed.playbook else {
+        played::refuse_alone(typed)?;
+        return plain(typed, typed, around, None);
+    };
+    let source = place::find(named).map_err(|error| Usage(format!("--playbook {named}: {error}")))?;
+    let book = playbook::read(&source, &typed.set, around.environment.as_ref()).map_err(Usage)?;
+    let (args, used) = fields::overlay(typed, &book);
+    plain(&args, typed, around, Some(&book)).map_err(|error| fields::blame(&book, &used, error))
+}
+
+/// What the flags mean, those of a playbook among them. `typed` are those of the command line alone.
+fn plain(
+    args: &AttackArgs,
+    typed: &AttackArgs,
+    around: &Surroundings,
+    book: Option<&Book>,
+) -> Result<AttackCommand, Usage> {
     let mut noted = Noted::default();
     let aim = target::aim(args)?;
     protocol::refuse_strangers(args, aim.kind)?;
     reconnect::refuse(args, aim.kind)?;
+    let flows = book.filter(|book| book.has_flows);
+    if flows.is_some() {
+        played::refuse_what_flows_say(args)?;
+    }
     let hosts = outputs::hosts(args, around, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
     let limits = request::limits(args, &mut noted)?;
-    let load = load::load(
-        args,
-        aim.kind,
-        protocol::says_something(&engine),
-        limits.hit,
-        &mut noted,
-    )?;
-    let requirements = requirements(args, bare_latency(&engine), &load, &mut noted)?;
+    let speaks = protocol::says_something(&engine);
+    let mut load = match flows {
+        Some(_) => load::of_flows(args, aim.kind, &mut noted)?,
+        None => load::load(args, aim.kind, speaks, limits.hit, &mut noted)?,
+    };
     let mut targets = aim.targets.clone();
     let request = request::request(args, &aim, around, &mut targets, &mut noted)?;
+    let mut program = None;
+    if let Some(book) = flows {
+        program = Some(played::program(book, args, &aim, &mut targets, &mut load)?);
+        noted.forget_what_flows_say();
+    }
+    target::refuse_unused_rules(args, &targets)?;
+    played::way_back(book, &mut load)?;
+    let broadcast = match program.as_deref() {
+        Some(program) => played::broadcast(book, &engine, program)?,
+        None => broadcast::broadcast(args, &engine, &load, &mut noted)?,
+    };
+    let bare = program.as_deref().and_then(played::bare_latency);
+    let requirements = requirements(args, bare.unwrap_or(bare_latency(&engine)), &load, &mut noted)?;
     let plan = Plan {
         run: around.run.clone(),
-        command: secret::redact_command(&around.words, &typed_secrets(args)),
+        command: secret::redact_command(&around.words, &typed_secrets(typed)),
         targets,
         engine,
         load,
-        program: None,
-        playbook: None,
-        broadcast: None,
+        program,
+        playbook: book.map(|book| book.name.clone()),
+        broadcast,
         request,
         tls: request::tls(args)?,
         backend_from: request::backend_from(args)?,
@@ -167,6 +213,7 @@ pub fn understand(args: &AttackArgs, around: &Surroundings) -> Result<AttackComm
         mode: outputs::mode(args)?,
         yes: args.yes,
         agent_binaries: outputs::agent_binaries(args)?,
+        needs: book.map(|book| book.needs).unwrap_or_default(),
     })
 }
 
@@ -205,6 +252,7 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
         .iter()
         .for_each(|cookies| add(cookies, secret::redact_cookies(cookies)));
     args.query.iter().for_each(|pair| add(pair, secret::redact_pair(pair)));
+    args.set.iter().for_each(|pair| add(pair, secret::redact_pair(pair)));
     args.emit.iter().for_each(|emit| add(emit, socketio::redact_emit(emit)));
     args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
     args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));

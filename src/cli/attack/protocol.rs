@@ -43,6 +43,8 @@ pub(super) fn refuse_strangers(args: &AttackArgs, kind: Kind) -> Result<(), Usag
         ("--emit", !args.emit.is_empty()),
         ("--ack", args.ack),
         ("--expect", args.expect.is_some()),
+        ("--broadcast", args.broadcast.is_some()),
+        ("--emitters", args.emitters.is_some()),
     ];
     let given = |flags: &[&[(&'static str, bool)]]| {
         let mut all = flags.iter().flat_map(|some| some.iter());
@@ -144,7 +146,8 @@ fn redirects(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "a number from 0 to 50".to_string())
 }
 
-fn statuses(text: &str) -> Result<Vec<(u16, u16)>, String> {
+/// Inclusive ranges of statuses, as `--ok` has them.
+pub fn statuses(text: &str) -> Result<Vec<(u16, u16)>, String> {
     let status = |digits: &str| {
         digits
             .trim()
@@ -209,7 +212,7 @@ fn text_or_file(flag: &str, typed: &str) -> Result<Vec<u8>, Usage> {
 }
 
 /// A token of RFC 9110.
-pub(super) fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

@@ -39,6 +39,11 @@ pub(super) fn capped(stages: &[Stage], max: Option<u64>, flag: &str, noted: &mut
             show_rate(max)
         ),
     );
+    cut_off(stages, max)
+}
+
+/// Stages with nothing above `max`.
+pub(super) fn cut_off(stages: &[Stage], max: u64) -> Vec<Stage> {
     stages
         .iter()
         .flat_map(|stage| cut(*stage, max))

@@ -2,7 +2,7 @@
 
 use super::crew::{self, Ways};
 use super::fleet::{self, Joined};
-use super::{AttackCommand, Mode, watch};
+use super::{AttackCommand, Mode, played, watch};
 use crate::cli::ask;
 use crate::cli::hosts::HostFile;
 use crate::cli::preview::{first_line, preview};
@@ -124,6 +124,11 @@ pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
     };
     if let Some(joined) = &joined {
         hosts.splice(0..0, joined.hosts.iter().cloned());
+    }
+    let listed = hosts.iter().filter_map(|host| host.sources.as_deref());
+    let listed = listed.map(|sources| sources.split(',').count()).sum();
+    if let Some(text) = played::unmet(command.needs, hosts.len(), &command.plan.sources, listed) {
+        return Err(Error::Usage(text.into()));
     }
     let crew = crew::crew(&hosts, joined.as_ref());
     let plan = preview(&command.plan, &crew, &command.notes);

@@ -81,24 +81,11 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
         ),
         _ => (String::new(), None),
     };
-    let rules: Vec<ConnectTo> = args
-        .connect_to
-        .iter()
-        .map(|typed| connect_to(typed))
-        .collect::<Result<_, _>>()?;
+    let rules = rules(args)?;
     let targets = addresses
         .iter()
         .map(|address| target(address, kind, &rules))
         .collect::<Result<Vec<_>, _>>()?;
-    if let Some(rule) = rules
-        .iter()
-        .find(|rule| !targets.iter().any(|target| rule.covers(target)))
-    {
-        return Err(Usage(format!(
-            "--connect-to {}: no target is at {}:{}",
-            rule.typed, rule.from.0, rule.from.1
-        )));
-    }
     let websocket_scheme = addresses.iter().any(|address| address.url.scheme().starts_with("ws"));
     Ok(Aim {
         kind,
@@ -108,6 +95,30 @@ pub(super) fn aim(args: &AttackArgs) -> Result<Aim, Usage> {
         query,
         websocket_scheme,
     })
+}
+
+fn rules(args: &AttackArgs) -> Result<Vec<ConnectTo>, Usage> {
+    args.connect_to.iter().map(|typed| connect_to(typed)).collect()
+}
+
+/// A further target that only steps of a playbook name: no client is dealt to it.
+pub(super) fn named_by_steps(args: &AttackArgs, kind: Kind, url: &str) -> Result<Target, Usage> {
+    let mut target = target(&address(url)?, kind, &rules(args)?)?;
+    target.weight = 0;
+    Ok(target)
+}
+
+/// Every `--connect-to` must be about some target.
+pub(super) fn refuse_unused_rules(args: &AttackArgs, targets: &[Target]) -> Result<(), Usage> {
+    let rules = rules(args)?;
+    let unused = |rule: &&ConnectTo| !targets.iter().any(|target| rule.covers(target));
+    match rules.iter().find(unused) {
+        Some(rule) => Err(Usage(format!(
+            "--connect-to {}: no target is at {}:{}",
+            rule.typed, rule.from.0, rule.from.1
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn address(typed: &str) -> Result<Address, Usage> {

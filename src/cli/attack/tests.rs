@@ -135,6 +135,45 @@ fn refusals_say_the_right_line() {
             "must be JSON, a text in quotes",
         ),
         ("http://h/ --socketio --emit connect,1", "`connect` is reserved"),
+        ("http://h/ --broadcast said", "--broadcast: add --socketio"),
+        ("ws://h/ --emitters 1/2", "--emitters: add --socketio"),
+        (
+            "http://h/ --socketio --broadcast said",
+            "nothing is emitted; add --emit",
+        ),
+        ("http://h/ --socketio --emitters 1/2", "add --broadcast EVENT"),
+        (
+            "http://h/ --socketio --emit 'say,\"{{stamp}}\"'",
+            "is filled for --broadcast EVENT alone",
+        ),
+        (
+            "http://h/ --socketio --emit say --broadcast said --emitters 2/3",
+            "one client in K",
+        ),
+        (
+            "http://h/ --socketio --emit say --broadcast said --emitters 1/0",
+            "one client in K",
+        ),
+        (
+            "http://h/ --socketio --emit say --broadcast said --emitters 5",
+            "one client in K",
+        ),
+        (
+            "http://h/ --socketio --emit say --broadcast said --emitters 1/11 -c 10",
+            "there are only 10 clients; 1/10 leaves one",
+        ),
+        (
+            "http://h/ --socketio --emit say --broadcast said -c 1",
+            "has nobody to hear it",
+        ),
+        (
+            "http://h/ --socketio --emit 'say,\"{{stamp}}\"' --emit say --broadcast said",
+            "every --emit, or of none",
+        ),
+        (
+            "http://h/ --socketio --emit '[\"{{stamp}}\"]' --broadcast said",
+            "stands in the event's name",
+        ),
         ("http://h/ --socketio --emit [1]", "must begin with the event's name"),
         ("http://h/ --socketio --auth x", "--auth: no JSON"),
         ("http://h/ --socketio --auth 5", "must be a JSON object"),
@@ -200,6 +239,20 @@ fn refusals_say_the_right_line() {
         assert!(error.contains(says), "{line}: {error}");
         assert!(!error.contains('\n'), "{line}: {error}");
     }
+}
+
+#[test]
+fn broadcasts_are_stamped_where_there_is_a_place() {
+    let cast = |line: &str| {
+        plan(&format!("http://h/ --socketio --broadcast said {line}"))
+            .broadcast
+            .unwrap()
+    };
+    let all = cast("--emit say,1");
+    assert_eq!((all.event.as_str(), all.one_in, all.stamped), ("said", 1, false));
+    let some = cast("--emit 'say,{\"text\":\"at {{stamp}}\"}' --emitters 1/10");
+    assert_eq!((some.one_in, some.stamped), (10, true));
+    assert_eq!(plan("http://h/ --socketio --emit say").broadcast, None);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Merging: parts, statuses, skew, peak, rates, doubts. The sums have their own file.
 
+mod broadcast;
 mod sums;
 
 use super::fixture::{SECOND, closed_loop, held, open_loop, played, recorded};

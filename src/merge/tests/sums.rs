@@ -117,13 +117,12 @@ fn stormy() -> Outcome {
     });
     load.storms = vec![2 * SECOND];
     let back = recorded(&[900_000, 1_100_000]);
-    for tally in [
-        &mut report(&mut outcome, 1).counts.tally,
-        &mut outcome.hosts[1].progress.counts.tally,
-    ] {
+    let lose = |tally: &mut Tally| {
         let c = &mut tally.connections;
         (c.stormed, c.dropped, c.reconnected, c.gave_up, c.away) = (4, 1, 2, 2, 1);
-    }
+    };
+    lose(&mut report(&mut outcome, 1).counts.tally);
+    lose(&mut outcome.hosts[1].progress.counts.tally);
     report(&mut outcome, 1).latency.push((Latency::Reconnect, back.clone()));
     outcome.hosts[1].progress.latency.insert(Latency::Reconnect, back);
     outcome

@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod bare_agent;
+mod broadcast;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
+mod conformance;
 mod crowd;
 mod deploy;
 mod down_hosts;
@@ -56,6 +58,8 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        conformance::CASES,
+        broadcast::CASES,
         bare_agent::CASES,
     ];
     groups

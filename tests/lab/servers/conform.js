@@ -1,15 +1,19 @@
-// Owns: the real clients of versions 2 and 4, led through one fixed scenario, so that what a server logs of them can be laid
-// beside what it logs of another client. Must not: know anything about swarm. The argument is JSON, with defaults:
+// Owns: the real clients of Socket.IO 2 and 4 and of Engine.IO 3 and 4, led through one fixed scenario, so that what a
+// server logs of them can be laid beside what it logs of another client. Must not: know anything about swarm.
+// The argument is JSON, with defaults:
 //   {"url": "http://..", "version": 4, "transport": "websocket", "clients": 1, "namespaces": ["/"], "auth": null, "query": {},
-//    "emits": [["echo", 1]], "ack": false, "answer": null, "hold": 300, "stays": false}
+//    "emits": [["echo", 1]], "ack": false, "answer": null, "hold": 300, "stays": false, "raw": false}
 // Each client enters the namespaces in order, waits for its upgrade, emits in each (with `ack` waiting for each answer),
 // answers `question` with `answer`, stays for `hold` ms, and leaves, the namespaces in order. {"hex": ".."} in an emit is
-// bytes. With "stays" it does not leave by itself: the server is expected to throw it out. Prints what the clients saw.
+// bytes. With "raw" it is a client of Engine.IO (version 3 or 4) that sends each emit as a message. With "stays" it does not
+// leave by itself: the server is expected to throw it out. Prints what the clients saw.
 'use strict';
 const { Manager } = require('socket.io-client');
 const { Manager: ManagerOf2 } = require('socket.io-client-v2');
+const { Socket: Engine } = require('engine.io-client');
+const engineOf3 = require('engine.io-client-v3');
 
-const DEFAULTS = { version: 4, transport: 'websocket', clients: 1, namespaces: ['/'], auth: null, query: {}, emits: [], ack: false, answer: null, hold: 300, stays: false };
+const DEFAULTS = { version: 4, transport: 'websocket', clients: 1, namespaces: ['/'], auth: null, query: {}, emits: [], ack: false, answer: null, hold: 300, stays: false, raw: false };
 const plan = { ...DEFAULTS, ...JSON.parse(process.argv[2]) };
 const transports = { websocket: ['websocket'], polling: ['polling'], upgrade: ['polling', 'websocket'] }[plan.transport];
 const seen = { connected: 0, refused: [], acks: [], heard: {}, answered: 0, disconnects: {} };
@@ -76,10 +80,25 @@ async function one() {
   if (plan.stays) return;
   for (const socket of sockets) socket.disconnect();
   manager.engine?.close();
-  await pause(50);
 }
 
-Promise.all(Array.from({ length: plan.clients }, one)).then(
-  () => { console.log(JSON.stringify(seen)); process.exit(0); },
+async function oneRaw() {
+  const options = { transports, query: plan.query };
+  const engine = plan.version === 4 ? new Engine(plan.url, options) : engineOf3(plan.url, options);
+  engine.on('message', () => { seen.heard.message = (seen.heard.message ?? 0) + 1; });
+  engine.on('close', (reason) => { seen.disconnects[reason] = (seen.disconnects[reason] ?? 0) + 1; });
+  const upgraded = plan.transport === 'upgrade' ? new Promise((done) => engine.once('upgrade', done)) : Promise.resolve();
+  await new Promise((done, failed) => engine.once('open', done).once('error', failed));
+  seen.connected += 1;
+  await upgraded;
+  for (const message of plan.emits) engine.send(message);
+  await pause(plan.hold);
+  if (plan.stays) return;
+  engine.close();
+}
+
+Promise.all(Array.from({ length: plan.clients }, plan.raw ? oneRaw : one)).then(
+  // It ends by itself when all that it has to say is said.
+  () => console.log(JSON.stringify(seen)),
   (e) => { console.error(e); process.exit(1); },
 );

@@ -1,6 +1,7 @@
 // Owns: what each client did at a server, in order: the log that a case compares between two clients.
 // Must not: be fed by anything that a client says about itself beyond what crossed the wire.
-// A session: {n, eio, source, transport (where it ended), upgraded, query, cookie, did, closed}; `did` holds in order
+// A session: {n, eio, source, transport (where it ended), upgraded, query, cookie, beats, did, closed}; `beats` are the
+// heartbeats that came from the client (its answers in version 4, its pings in version 3); `did` holds in order
 //   {what: 'connect', ns, auth}      {what: 'event', ns, name, args, ack}     (raw Engine.IO: {what: 'message', data})
 //   {what: 'answer', ns, to, args}   {what: 'refused', ns, reason}            {what: 'disconnect', ns, reason}
 // Bytes are {bytes: length, hex: the first 32}.
@@ -47,12 +48,14 @@ class Sessions {
       upgraded: false,
       query: Object.fromEntries(Object.entries(query).filter(([key]) => !OWN.includes(key))),
       cookie: raw.request.headers.cookie ?? null,
+      beats: 0,
       did: [],
       closed: null,
     };
     this.all.push(session);
     this.known.set(raw, session);
     raw.on('upgrade', () => Object.assign(session, { transport: raw.transport.name, upgraded: true }));
+    raw.on('packet', ({ type }) => { if (type === (session.eio === 3 ? 'ping' : 'pong')) session.beats += 1; });
     raw.on('close', (reason) => { session.closed = String(reason); });
   }
 

@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::namespaces::State;
 use super::{Action, Namespace, PUT_OUT, Said, short};
 use crate::codec::socketio::{self, Kind, Packet};
-use crate::wire::fault::FaultKind;
+use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::Version;
 
 /// Bytes of attachments that one packet may have while they are kept.
@@ -147,9 +147,10 @@ impl Machine {
         }
         if self.ready && self.namespaces.any() {
             out.push(Action::Said(Said::Left { namespace: number }));
-        } else {
-            self.fail(FaultKind::ClosedByServer, PUT_OUT, out);
+            return;
         }
+        let fault = Fault::new(FaultKind::ClosedByServer, PUT_OUT);
+        self.ending.get_or_insert(Box::new(fault));
     }
 
     /// A binary message: the next attachment.

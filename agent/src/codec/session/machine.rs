@@ -38,6 +38,10 @@ pub struct Machine {
     getting: bool,
     posting: bool,
     pub(super) leaving: bool,
+    /// The close packet is said, which polling alone wants.
+    closed: bool,
+    /// Why the client leaves, unless it was told to.
+    pub(super) ending: Option<Box<Fault>>,
     pub(super) ready: bool,
     pub(super) keep: bool,
     pub(super) namespaces: Namespaces,
@@ -61,6 +65,8 @@ impl Machine {
             getting: false,
             posting: false,
             leaving: false,
+            closed: false,
+            ending: None,
             ready: false,
             keep: false,
             namespaces: Namespaces::default(),
@@ -113,7 +119,9 @@ impl Machine {
             return;
         }
         self.leaving = true;
-        self.heartbeat.stop();
+        if self.ending.is_none() {
+            self.heartbeat.stop();
+        }
         if self.way == Way::Start {
             return self.end(Action::Finished, out);
         }
@@ -130,9 +138,19 @@ impl Machine {
                     out.push(Action::CloseSocket);
                 }
                 self.way = Way::Polling;
-                self.queue.push_back(Waiting::own("1"));
                 self.flush(out);
+                self.say_close(out);
             }
+        }
+    }
+
+    /// The close packet has a POST of its own, when all else is answered: a server of Socket.IO looks at a packet only after
+    /// it has taken the whole payload, and would be closed by then.
+    fn say_close(&mut self, out: &mut Vec<Action>) {
+        if !self.posting && !self.closed {
+            self.closed = true;
+            self.queue.push_back(Waiting::own("1"));
+            self.flush(out);
         }
     }
 
@@ -144,6 +162,8 @@ impl Machine {
         match input {
             Input::Polled(payload) => self.polled(payload, now, out),
             Input::Posted => self.posted(out),
+            Input::PollLost(_) if self.leaving => self.end(Action::Finished, out),
+            Input::PollLost(fault) => self.end(Action::Fail(fault), out),
             Input::SocketOpen if self.way == Way::Probing => {
                 out.push(Action::Send(Frame::Text("2probe".to_owned())));
             }
@@ -153,12 +173,18 @@ impl Machine {
             Input::Binary(bytes) => self.binary(bytes, now, out),
             Input::Tick => match self.heartbeat.tick(now) {
                 Beat::Nothing => {}
+                // it only waits for its end, which the heartbeat's timer bounds
+                Beat::Ping if self.leaving => {}
                 Beat::Ping => {
                     self.queue.push_back(Waiting::own("2"));
                     self.flush(out);
                 }
                 Beat::Lost(why) => self.fail(FaultKind::PingTimeout, why, out),
             },
+        }
+        // a real client that was put out of its last namespace closes its session, too
+        if self.ending.is_some() {
+            self.leave(out);
         }
     }
 
@@ -213,7 +239,11 @@ impl Machine {
             out.push(Action::Said(Said::Written(written)));
         }
         if self.leaving && self.queue.is_empty() {
-            self.end(Action::Finished, out);
+            if self.closed {
+                self.end(Action::Finished, out);
+            } else {
+                self.say_close(out);
+            }
         } else if self.way == Way::Pausing {
             self.change_over(out);
         } else {
@@ -391,6 +421,9 @@ impl Machine {
     fn end(&mut self, action: Action, out: &mut Vec<Action>) {
         self.way = Way::Over;
         self.heartbeat.stop();
-        out.push(action);
+        out.push(match self.ending.take() {
+            Some(fault) => Action::Fail(*fault),
+            None => action,
+        });
     }
 }

@@ -37,6 +37,8 @@ pub enum Input<'a> {
     Polled(&'a [u8]),
     /// The POST was answered with 200.
     Posted,
+    /// The GET or the POST was answered otherwise, or not at all.
+    PollLost(Fault),
     /// The WebSocket stands.
     SocketOpen,
     /// The WebSocket could not be opened, or it broke.
@@ -152,3 +154,5 @@ pub fn refused(status: u16, body: &[u8]) -> Fault {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transcripts;

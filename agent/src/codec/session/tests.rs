@@ -183,8 +183,10 @@ fn polling_posts_one_at_a_time_and_leaves_with_41_and_1() {
         [Action::Ready, post(&both), Action::Get]
     );
     assert_eq!(feed(&mut machine, Input::Posted), [written(2)]);
-    assert_eq!(ordered(|out| machine.leave(out)), [post("41\u{1e}1")]);
+    // a close packet beside it would hide from the server that the namespace was left
+    assert_eq!(ordered(|out| machine.leave(out)), [post("41")]);
     assert_eq!(feed(&mut machine, polled("6")), []);
+    assert_eq!(feed(&mut machine, Input::Posted), [post("1")]);
     assert_eq!(feed(&mut machine, Input::Posted), [Action::Finished]);
 }
 
@@ -224,11 +226,12 @@ fn version_3_enters_the_root_by_itself_and_others_on_demand() {
         feed(&mut machine, Input::Polled(&payload)),
         [Action::Said(said), Action::Get]
     );
-    let bye = payload_3(&["41/chat,", "41", "1"]);
+    let bye = payload_3(&["41/chat,", "41"]);
     assert_eq!(
         ordered(|out| machine.leave(out)),
         [post(std::str::from_utf8(&bye).unwrap())]
     );
+    assert_eq!(feed(&mut machine, Input::Posted), [post("1:1")]);
 }
 
 #[test]
@@ -391,10 +394,38 @@ fn several_namespaces_share_one_connection() {
         feed(&mut machine, Input::Frame("41/chat,")),
         [Action::Said(Said::Left { namespace: 1 })]
     );
-    assert_eq!(
-        failure(&feed(&mut machine, Input::Frame("41/admin,"))),
-        FaultKind::ClosedByServer
-    );
+    assert_eq!(feed(&mut machine, Input::Frame("41/admin,")), [Action::CloseSocket]);
+    let lost = Input::SocketLost(Fault::new(FaultKind::Timeout, "x"));
+    assert_eq!(failure(&feed(&mut machine, lost)), FaultKind::ClosedByServer);
+}
+
+#[test]
+fn who_is_put_out_of_the_last_namespace_closes_the_session() {
+    for answer in [
+        Input::Posted,
+        polled("6\u{1e}1"),
+        Input::PollLost(refused(400, br#"{"code":1}"#)),
+    ] {
+        let mut machine = begun(Carrier::Polling);
+        feed(&mut machine, polled(OPEN));
+        feed(&mut machine, Input::Posted);
+        assert_eq!(
+            feed(&mut machine, polled(r#"40{"sid":"s"}"#)),
+            [Action::Ready, Action::Get]
+        );
+        // it polls once more, as the real client, since the server may wait for that to end the session itself
+        assert_eq!(feed(&mut machine, polled("41")), [Action::Get, post("1")]);
+        let [Action::Fail(fault)] = &feed(&mut machine, answer)[..] else {
+            panic!("no failure")
+        };
+        assert_eq!(fault.detail, "namespace left by the server");
+    }
+    // a server that answers nothing is given up when the session would be
+    let mut machine = standing();
+    assert_eq!(feed(&mut machine, Input::Frame("41")), [Action::CloseSocket]);
+    let mut out = Vec::new();
+    machine.input(Input::Tick, Instant::now() + Duration::from_secs(46), &mut out);
+    assert_eq!(failure(&out), FaultKind::ClosedByServer);
 }
 
 #[test]

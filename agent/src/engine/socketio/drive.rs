@@ -184,7 +184,9 @@ impl Session {
                 self.post_line = line.filter(|_| answer.reusable && answer.rest.is_empty());
                 self.machine.input(Input::Posted, Instant::now(), &mut self.actions);
             }
-            Err(fault) => self.finish(Err(fault)),
+            Err(fault) => self
+                .machine
+                .input(Input::PollLost(fault), Instant::now(), &mut self.actions),
         }
     }
 

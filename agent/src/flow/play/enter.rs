@@ -8,6 +8,7 @@ use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::socketio::{self, Entry};
 use crate::engine::websocket;
+use crate::flow::cast::Caster;
 use crate::flow::client::record;
 use crate::flow::comeback::{closed, comes_back};
 use crate::wire::fault::{Fault, FaultKind};
@@ -143,6 +144,11 @@ impl Player {
             recorder.returned(now.saturating_duration_since(since));
         }
         drop(recorder);
+        match (&mut self.caster, &self.room.hall) {
+            (Some(caster), _) => caster.joined(backend, now),
+            (None, Some(hall)) => self.caster = Some(Caster::enter(hall, self.number, 0, backend, now)),
+            (None, None) => {}
+        }
         self.room.back(&self.post);
         self.post.torn.set(false);
         self.local = Some(arrival.local);
@@ -256,6 +262,9 @@ impl Player {
     /// Leaves the session, if there is one, as a client that goes.
     pub async fn leave(&mut self) {
         let Some(stand) = &mut self.stand else { return };
+        if let Some(caster) = &mut self.caster {
+            caster.left(Instant::now());
+        }
         stand.leave();
         let until = Instant::now() + FAREWELL;
         let gone = poll_fn(|cx| {
@@ -276,6 +285,20 @@ impl Player {
         self.note();
         if self.part().is_some() {
             self.recorder().closed();
+        }
+    }
+
+    /// A client that closes stays until the broadcasts that were emitted before are judged, within the grace period.
+    pub async fn linger(&mut self) {
+        loop {
+            let until = self.caster.as_ref().and_then(|caster| caster.stays());
+            if self.stand.is_none() || until.is_none() || self.lost.is_some() || self.done {
+                return;
+            }
+            match self.came(until, Manner::Answer).await {
+                Came::Said(_) => {}
+                Came::Time | Came::Closing | Came::Over => return,
+            }
         }
     }
 

@@ -111,11 +111,7 @@ impl Player {
             .filter_map(|(slot, (name, known))| {
                 let text = hooks.client.get(name)?;
                 let same = known.as_ref().is_some_and(|value| value.text() == text);
-                let value = || {
-                    text.parse()
-                        .map_or_else(|_| Value::Text(text.as_str().into()), Value::Number)
-                };
-                (!same).then(|| (slot, value()))
+                (!same).then(|| (slot, Value::of_script(&text)))
             })
             .collect();
         for (slot, value) in changed {

@@ -86,6 +86,7 @@ async fn life(mut player: Box<Player>) {
             break;
         }
     }
+    player.linger().await;
     player.leave().await;
     if let Some(web) = player.web.take() {
         player.hang_up(web);

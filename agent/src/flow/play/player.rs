@@ -10,6 +10,7 @@ use super::value::{Facts, Value};
 use super::web::Web;
 use crate::codec::cookie::Jar;
 use crate::codec::session::Said;
+use crate::flow::cast::Caster;
 use crate::flow::client::record;
 use crate::flow::room::{Post, Room};
 use crate::recorder::Recorder;
@@ -97,6 +98,8 @@ pub struct Player {
     pub web: Option<Box<Web>>,
     pub inbox: Inbox,
     pub hooks: Option<Box<Hooks>>,
+    /// Where broadcasts are measured.
+    pub caster: Option<Box<Caster>>,
     /// The line of its last connect.
     pub entered: Option<usize>,
     /// Lost, and not back yet.
@@ -135,6 +138,7 @@ impl Player {
             web: None,
             inbox: Inbox::default(),
             hooks: None,
+            caster: None,
             entered: None,
             away: None,
             lost: None,
@@ -315,6 +319,11 @@ impl Player {
             let mut until = until;
             if self.closes() {
                 let grace = Duration::from_nanos(self.room.worker.share.limits.grace);
+                if self.closing.is_none()
+                    && let Some(caster) = &mut self.caster
+                {
+                    caster.close(now);
+                }
                 let at = *self.closing.get_or_insert(now + grace);
                 if manner != Manner::Answer || at <= now {
                     return Poll::Ready(Came::Closing);
@@ -348,6 +357,9 @@ impl Player {
         match &said {
             Said::Event { .. } | Said::Message { .. } => {
                 self.recorder().message_received();
+                if let (Some(caster), Said::Event { name, body, .. }) = (&mut self.caster, &said) {
+                    caster.heard(name, body, Instant::now());
+                }
                 if self.hooks.is_some() {
                     self.tell_hooks(&said);
                 }
@@ -393,6 +405,9 @@ impl Player {
     /// Takes the session away; its cookies stay.
     pub fn part(&mut self) -> Option<Box<Stand>> {
         let stand = self.stand.take()?;
+        if let Some(caster) = &mut self.caster {
+            caster.left(Instant::now());
+        }
         *self.jar.borrow_mut() = std::mem::take(&mut *stand.reach.cookies.borrow_mut());
         self.lose_errands();
         Some(stand)

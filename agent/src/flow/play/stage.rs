@@ -49,6 +49,8 @@ pub struct Stage {
     pub names: BackendNames,
     /// The script, when there is one.
     pub script: Option<script::Engine>,
+    /// Broadcasts carry stamps; without them every emit counts as one.
+    pub stamped: bool,
     /// Texts are written here one after the other.
     pub buffer: RefCell<String>,
     routes: RefCell<Vec<Option<IpAddr>>>,
@@ -131,6 +133,7 @@ impl Stage {
             weights: program.flows.iter().map(|flow| flow.weight).collect(),
             names: BackendNames::new(&share.backend_from),
             script,
+            stamped: share.broadcast.as_ref().is_none_or(|broadcast| broadcast.stamped),
             buffer: RefCell::default(),
             routes: RefCell::new(vec![None; share.targets.len()]),
         }))

@@ -7,7 +7,9 @@ use super::player::{Came, Ended, Manner, Player, Stop, span};
 use super::stage::Line;
 use super::stand::Link;
 use super::text;
+use super::value::Facts;
 use crate::codec::session::Said;
+use crate::codec::stamp::PLACE;
 use crate::wire::fault::FaultKind;
 use crate::wire::flow::{Answer, Emit, Expect, Namespace, Payload, Reply, Send};
 use crate::wire::report::Latency;
@@ -31,8 +33,17 @@ impl Player {
         self.inbox.clear();
         let mut array = self.stage.buffer.take();
         array.clear();
-        if let Err(unmade) = text::write(&emit.array, &self.facts(hit.mark.sent), &mut array) {
+        let facts = Facts {
+            stamp: self.caster.as_ref().map(|_| PLACE),
+            ..self.facts(hit.mark.sent)
+        };
+        if let Err(unmade) = text::write(&emit.array, &facts, &mut array) {
             return self.unmade(&hit, at, &unmade);
+        }
+        if let Some(caster) = &mut self.caster
+            && (array.contains(PLACE) || !self.stage.stamped)
+        {
+            array = caster.filled(&array, hit.mark.sent);
         }
         let ack = matches!(emit.answer, Answer::Ack(_));
         let said = self.say(emit.namespace.as_deref(), &array, &line.attachments, ack);
