@@ -54,13 +54,15 @@ const AGENT: &[(&str, &[&str])] = &[
     ("exec", &["clock", "wire"]),
     (
         "flow",
-        &["codec", "engine", "net", "pacer", "recorder", "timer", "wire", "worker"],
+        &[
+            "codec", "engine", "net", "pacer", "recorder", "script", "timer", "wire", "worker",
+        ],
     ),
     ("gather", &["recorder"]),
     ("host", &["addresses", "wire"]),
     ("net", &["wire"]),
     ("pacer", &["wire"]),
-    ("preflight", &["pacer", "wire"]),
+    ("preflight", &["pacer", "recorder", "wire"]),
     ("probe", &["engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
@@ -72,7 +74,17 @@ const AGENT: &[(&str, &[&str])] = &[
     ("script", &[]),
     (
         "serve",
-        &["clock", "exec", "host", "net", "preflight", "probe", "run", "wire"],
+        &[
+            "clock",
+            "exec",
+            "host",
+            "net",
+            "preflight",
+            "probe",
+            "run",
+            "script",
+            "wire",
+        ],
     ),
     ("timer", &[]),
     ("trace", &["wire"]),

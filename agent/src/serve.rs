@@ -12,6 +12,7 @@ use crate::net::tls::TlsSetup;
 use crate::preflight;
 use crate::probe;
 use crate::run::{Armed, Run};
+use crate::script;
 use crate::wire::exec::{Order, ToExec};
 use crate::wire::frame::{Inbox, Outbox};
 use crate::wire::message::{self, FromAgent, Hello, ToAgent};
@@ -79,6 +80,8 @@ struct Agent {
     writing: Vec<u8>,
     hello: Hello,
     round: u32,
+    /// When the share came, on the monotonic clock, ns.
+    given: u64,
     arming: Option<JoinHandle<()>>,
     armed: Option<Armed>,
     run: Option<Run>,
@@ -112,6 +115,7 @@ impl Agent {
             writing: Vec::new(),
             hello: host::hello(),
             round: 0,
+            given: 0,
             arming: None,
             armed: None,
             run: None,
@@ -180,6 +184,7 @@ impl Agent {
             ToAgent::Share(share) => {
                 self.silence = Duration::from_nanos(share.limits.silence).max(Duration::from_secs(1));
                 self.armed = None;
+                self.given = monotonic_ns();
                 self.round = share.round;
                 let arming = tokio::spawn(arm(*share, self.hello.clone(), self.events.clone()));
                 if let Some(earlier) = self.arming.replace(arming) {
@@ -215,13 +220,16 @@ impl Agent {
             exec.start(at);
             return Ok(());
         }
-        let Some(armed) = self.armed.take() else {
+        let Some(mut armed) = self.armed.take() else {
             let refused = FromAgent::Refused {
                 reason: "told to start before it was armed".to_owned(),
             };
             return self.outbox.data(&refused).map_err(ServeError::Frame);
         };
         let start = instant_of(at);
+        if let Some(program) = &mut Arc::make_mut(&mut armed.share).program {
+            program.sent_unix_ms += at.saturating_sub(self.given) / 1_000_000;
+        }
         self.run = Some(Run::launch(&armed, start, clock_error, self.lines.clone())?);
         Ok(())
     }
@@ -263,6 +271,10 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
     share.sources.retain(|source| !is_dropped(source));
     let mut warnings = preflight::check(&share, hello, &resolved)?;
     warnings.extend(found.warnings);
+    if let Some(script) = share.program.as_ref().and_then(|program| program.script.as_ref()) {
+        // each thread compiles its own; what is wrong with it is told before the start
+        script::Engine::compile(&script.name, &script.source).map_err(|error| error.to_string())?;
+    }
     let tls = share
         .targets
         .iter()
@@ -298,7 +310,8 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
 /// One thread a core; no more than there are connections, and one for clients that are only held.
 fn threads(share: &Share, hello: &Hello) -> u32 {
     let connections = u32::try_from(preflight::connections(share)).unwrap_or(u32::MAX).max(1);
-    let idle = matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
+    let idle = share.program.is_none()
+        && matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
     if idle && connections < 2000 {
         1
     } else {

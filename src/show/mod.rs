@@ -8,6 +8,7 @@ pub mod exec;
 pub mod figures;
 pub mod files;
 pub mod fleet;
+mod flows;
 pub mod json;
 pub mod live;
 mod load;

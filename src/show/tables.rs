@@ -48,7 +48,7 @@ pub fn totals(summary: &Summary) -> String {
         rows.push(count("  failed", tally.failed));
         rows.push(count("  unfinished", tally.unfinished));
         rows.push(count("not started", tally.not_started));
-        if crate::merge::doubts::has_due_times(&summary.load) {
+        if crate::merge::doubts::due(&summary.load, &summary.whole).is_some() {
             rows.push(count("sent late", tally.late));
         }
     }
