@@ -133,7 +133,7 @@ impl Caster {
             backend,
             mark: recorder.mark_of(backend),
             from: due_from(self.hall.us(now)),
-            listens: self.hall.deaf.is_none_or(|one_in| self.number % one_in != 0),
+            listens: self.hall.deaf.is_none_or(|one_in| !self.number.is_multiple_of(one_in)),
             emits: Recent::default(),
             heard: Recent::default(),
         };

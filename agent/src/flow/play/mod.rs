@@ -56,12 +56,7 @@ pub async fn run(room: Rc<Room>, stage: Rc<Stage>, number: u64, post: Rc<Post>) 
 }
 
 async fn life(mut player: Box<Player>) {
-    let now = Instant::now();
-    let due = due(&player.room, player.number);
-    let mut recorder = player.recorder();
-    recorder.begins(due.unwrap_or(now), now);
-    recorder.flows().begun(player.track.number);
-    drop(recorder);
+    player.begins();
     player.begin_script();
     let mut attempts = 0;
     loop {
@@ -69,17 +64,21 @@ async fn life(mut player: Box<Player>) {
             break;
         };
         let room = Rc::clone(&player.room);
-        if player.lost.take().is_some() {
+        let lost = player.lost.take().is_some();
+        let Some(plan) = &room.plan.reconnect else { break };
+        if lost {
             attempts = 0;
             player.away = Some(Instant::now());
             player.recorder().away();
             room.away(&player.post);
         }
-        let plan = room.plan.reconnect.as_ref().filter(|_| again);
-        let Some(plan) = plan.filter(|plan| plan.attempts.is_none_or(|most| attempts < most)) else {
-            player.recorder().gave_up();
+        if !again || plan.attempts.is_some_and(|most| attempts >= most) {
+            // one that never stood is only a connection that failed
+            if player.away.is_some() {
+                player.recorder().gave_up();
+            }
             break;
-        };
+        }
         let back = Instant::now() + backoff::delay(plan, attempts, player.dice.unit());
         attempts += 1;
         if player.rest(Some(back), Manner::Idle).await.is_err() {
@@ -94,6 +93,15 @@ async fn life(mut player: Box<Player>) {
 }
 
 impl Player {
+    /// Counts the client as begun.
+    fn begins(&self) {
+        let now = Instant::now();
+        let due = due(&self.room, self.number);
+        let mut recorder = self.recorder();
+        recorder.begins(due.unwrap_or(now), now);
+        recorder.flows().begun(self.track.number);
+    }
+
     /// Plays the flow from its beginning.
     async fn flow(&mut self) -> End {
         let track = Rc::clone(&self.track);
