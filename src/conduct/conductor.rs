@@ -8,7 +8,7 @@ use super::seat::Seat;
 use super::server;
 use super::sync::{between, in_agents_clock};
 use super::{ConductError, Entrant, Until, planned_end};
-use crate::clock::{now_ns, unix_ms};
+use crate::clock::now_ns;
 use crate::consent;
 use crate::link::LinkHandle;
 use crate::plan::{Plan, SourceRange};
@@ -249,10 +249,7 @@ impl Conductor {
             );
             self.warnings.push(("hosts".to_owned(), text));
         }
-        for (host, mut share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
-            if let Some(program) = &mut share.program {
-                program.sent_unix_ms = unix_ms();
-            }
+        for (host, share) in there.into_iter().zip(split(&self.plan, self.consent, &seats)) {
             self.hosts[host].deal(share);
         }
         self.dealt_at = Some(now_ns());

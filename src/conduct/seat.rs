@@ -3,6 +3,7 @@
 use super::Entrant;
 use super::outcome::{Clock, HostEnd, HostOutcome, Progress};
 use super::sync::Sync;
+use crate::clock::unix_ms;
 use crate::link::LinkHandle;
 use crate::plan::SourceRange;
 use crate::source;
@@ -54,6 +55,9 @@ impl Seat {
     pub(super) fn deal(&mut self, mut share: Share) {
         share.round = self.share.as_ref().map_or(0, |last| last.round + 1);
         self.armed = None;
+        if let Some(program) = &mut share.program {
+            program.sent_unix_ms = unix_ms();
+        }
         if let Some(link) = &self.link {
             // a link that is gone is told as an event of its own
             link.send(ToAgent::Share(Box::new(share.clone()))).ok();
