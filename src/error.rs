@@ -21,6 +21,9 @@ pub enum Error {
     /// Hosts could not be reached, refused, or the target's name has no address; no load was sent: exit 6.
     #[error("no load was sent: {0}")]
     NoLoad(String),
+    /// No command of `exec` began: exit 6.
+    #[error("nothing was run: {0}")]
+    NotBegun(String),
     /// A transport, deployment or link failed before any load was sent: exit 6.
     #[error("no load was sent")]
     Transport(#[source] Cause),
@@ -95,7 +98,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Hosts(_) | Self::Consent(_) => Exit::Usage,
-            Self::NoLoad(_) | Self::Transport(_) => Exit::NoLoad,
+            Self::NoLoad(_) | Self::NotBegun(_) | Self::Transport(_) => Exit::NoLoad,
             Self::Interrupted => Exit::Interrupted,
             Self::Fleet { exit, .. } => *exit,
             Self::Output { .. } | Self::Demo(_) | Self::Unexpected(_) => Exit::Unexpected,

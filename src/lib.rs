@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod key_pair;
 pub mod link;
 pub mod merge;
+pub mod order;
 pub mod plan;
 pub mod playbook;
 pub mod requirement;

@@ -106,7 +106,7 @@ impl Link {
 }
 
 impl LinkHandle {
-    /// Queues a message. A share goes in chunks, everything else before them. Nothing is written before the hello.
+    /// Queues a message. A share or a command goes in chunks, everything else before them. Nothing is written before the hello.
     pub fn send(&self, message: ToAgent) -> Result<(), LinkClosed> {
         self.orders.send(Order::Send(message)).map_err(|_| LinkClosed)
     }

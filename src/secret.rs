@@ -107,6 +107,15 @@ pub fn redact_url(url: &str) -> String {
     out
 }
 
+/// Every URL among words that blanks part, as [`redact_url`] shows it.
+pub fn redact_urls(text: &str) -> String {
+    let one = |word: &str| match word.contains("://") {
+        true => redact_url(word),
+        false => word.to_owned(),
+    };
+    text.split(' ').map(one).collect::<Vec<_>>().join(" ")
+}
+
 /// A typed `--query`, `name=value` as `name=***`; a value that only points at its secret is shown.
 pub fn redact_pair(pair: &str) -> String {
     match pair.split_once('=') {
@@ -187,7 +196,7 @@ fn redact_word(word: &str, secrets: &[(String, String)]) -> String {
 }
 
 /// The word as a POSIX shell would take it.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()

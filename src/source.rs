@@ -37,6 +37,22 @@ pub fn owned(ranges: &[SourceRange], hello: &Hello) -> Vec<IpAddr> {
     found
 }
 
+/// The addresses that a host uses: of its own ranges, where its list names some, else of the run's. `None`: it owns none of
+/// those named, or has not said what it owns.
+pub fn of_host(own: &[SourceRange], of_run: &[SourceRange], hello: Option<&Hello>) -> Option<Vec<IpAddr>> {
+    let ranges = if own.is_empty() { of_run } else { own };
+    let owned = hello.map(|hello| owned(ranges, hello));
+    owned.filter(|owned| ranges.is_empty() || !owned.is_empty())
+}
+
+/// An address that was named singly and is none of those in use: it must be somebody's.
+pub fn unowned(of_run: &[SourceRange], in_use: &[IpAddr]) -> Option<IpAddr> {
+    of_run.iter().find_map(|range| match range {
+        SourceRange::One(address) if !in_use.contains(address) => Some(*address),
+        _ => None,
+    })
+}
+
 /// One sentence for each target and cause that made an agent drop sources, with their addresses and the way out.
 pub fn without_path(targets: &[Target], dropped: &[DroppedSource]) -> Vec<String> {
     let mut alike: Vec<(&DroppedSource, Vec<String>)> = Vec::new();

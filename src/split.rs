@@ -96,8 +96,13 @@ fn dealt(program: &Program, deal: &Deal, load: &Load) -> Box<Program> {
 
 /// Which numbers each host owns.
 pub fn deals(load: &Load, weights: &[u32]) -> Vec<Deal> {
+    deals_within(weights, most_slots(load))
+}
+
+/// The same, with no more slots than this.
+pub fn deals_within(weights: &[u32], most: u64) -> Vec<Deal> {
     let total: u64 = weights.iter().map(|weight| u64::from((*weight).max(1))).sum();
-    let slots = total.min(most_slots(load)).max(1);
+    let slots = total.min(most).max(1);
     let order = interleave(weights, usize::try_from(slots).unwrap_or(usize::MAX));
     let mut deals: Vec<Deal> = weights
         .iter()

@@ -14,7 +14,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("clock", &[]),
     (
         "conduct",
-        &["clock", "consent", "link", "plan", "signal", "source", "split"],
+        &["clock", "consent", "link", "order", "plan", "signal", "source", "split"],
     ),
     ("consent", &[]),
     ("demo", &[]),
@@ -26,8 +26,9 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("link", &["clock", "transport"]),
     (
         "merge",
-        &["balancer", "conduct", "plan", "requirement", "source", "split"],
+        &["balancer", "conduct", "order", "plan", "requirement", "source", "split"],
     ),
+    ("order", &["plan", "split"]),
     ("plan", &["requirement"]),
     ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
@@ -35,7 +36,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("settle", &["dialogue", "fleet", "transport"]),
     (
         "show",
-        &["balancer", "fleet", "conduct", "merge", "plan", "requirement"],
+        &["balancer", "fleet", "conduct", "merge", "plan", "requirement", "secret"],
     ),
     ("signal", &[]),
     ("source", &["plan"]),
@@ -47,17 +48,21 @@ const CONTROLLER: &[(&str, &[&str])] = &[
 /// The same for the agent.
 const AGENT: &[(&str, &[&str])] = &[
     ("addresses", &[]),
+    ("clock", &[]),
     ("codec", &["wire"]),
     ("engine", &["codec", "net", "recorder", "trace", "wire"]),
+    ("exec", &["clock", "wire"]),
     (
         "flow",
-        &["codec", "engine", "net", "pacer", "recorder", "timer", "wire", "worker"],
+        &[
+            "codec", "engine", "net", "pacer", "recorder", "script", "timer", "wire", "worker",
+        ],
     ),
     ("gather", &["recorder"]),
     ("host", &["addresses", "wire"]),
     ("net", &["wire"]),
     ("pacer", &["wire"]),
-    ("preflight", &["pacer", "wire"]),
+    ("preflight", &["pacer", "recorder", "wire"]),
     ("probe", &["engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
@@ -67,7 +72,20 @@ const AGENT: &[(&str, &[&str])] = &[
         ],
     ),
     ("script", &[]),
-    ("serve", &["host", "net", "preflight", "probe", "run", "wire"]),
+    (
+        "serve",
+        &[
+            "clock",
+            "exec",
+            "host",
+            "net",
+            "preflight",
+            "probe",
+            "run",
+            "script",
+            "wire",
+        ],
+    ),
     ("timer", &[]),
     ("trace", &["wire"]),
     ("wire", &[]),

@@ -5,10 +5,14 @@ pub mod wire;
 
 #[cfg(feature = "engines")]
 pub mod addresses;
+#[cfg(feature = "engines")]
+pub mod clock;
 #[cfg(feature = "codecs")]
 pub mod codec;
 #[cfg(feature = "engines")]
 pub mod engine;
+#[cfg(feature = "engines")]
+pub mod exec;
 #[cfg(feature = "engines")]
 pub mod flow;
 #[cfg(feature = "engines")]

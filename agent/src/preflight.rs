@@ -2,8 +2,10 @@
 //! the flag to change. Never changes the plan.
 
 use crate::pacer;
+use crate::recorder::flows::Flows;
+use crate::wire::flow::{Act, Program};
 use crate::wire::message::Hello;
-use crate::wire::share::{Carrier, Load, Share};
+use crate::wire::share::{Carrier, Engine, Load, Share};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 /// Descriptors that the agent needs beside its connections.
@@ -17,6 +19,7 @@ pub fn check(share: &Share, hello: &Hello, resolved: &[Vec<IpAddr>]) -> Result<V
     let connections = connections(share);
     files(share, hello, connections)?;
     memory(share, hello, connections)?;
+    histograms(share, hello)?;
     sources(&share.sources)?;
     ports(share, hello, connections, resolved)?;
     let mut warnings = Vec::new();
@@ -37,11 +40,43 @@ pub fn connections(share: &Share) -> u64 {
 }
 
 fn sockets_each(share: &Share) -> u64 {
-    match share.engine.engineio() {
-        Some((Carrier::Polling, _)) => 2,
-        Some((Carrier::Upgrade, _)) => 3,
-        Some((Carrier::Websocket, _)) | None => 1,
+    let sockets = |carrier| match carrier {
+        Carrier::Polling => 2,
+        Carrier::Upgrade => 3,
+        Carrier::Websocket => 1,
+    };
+    let mut each = share.engine.engineio().map_or(1, |(carrier, _)| sockets(carrier));
+    let Some(program) = &share.program else { return each };
+    let mut requests = false;
+    for act in acts(program) {
+        match act {
+            Act::Connect(connect) => each = each.max(connect.carrier.map_or(1, sockets)),
+            Act::Http(_) => requests = true,
+            _ => {}
+        }
     }
+    each + u64::from(requests && !matches!(share.engine, Engine::Http(_)))
+}
+
+fn acts(program: &Program) -> impl Iterator<Item = &Act> {
+    let lines = program.flows.iter().flat_map(|flow| flow.lines());
+    lines.map(|line| &line.step.act)
+}
+
+/// Each step has a distribution on each thread: it may take a quarter of the memory in the worst case.
+fn histograms(share: &Share, hello: &Hello) -> Result<(), String> {
+    let Some(program) = &share.program else { return Ok(()) };
+    let needed = Flows::most_memory(program) * u64::from(hello.cores.max(1));
+    if hello.memory > 0 && needed > hello.memory / 4 {
+        return Err(format!(
+            "the playbook's {} steps may need {} MiB for their latencies on {} threads, and {} MiB are free: fewer steps, or hosts with more memory",
+            acts(program).count(),
+            needed >> 20,
+            hello.cores.max(1),
+            hello.memory >> 20
+        ));
+    }
+    Ok(())
 }
 
 fn files(share: &Share, hello: &Hello, connections: u64) -> Result<(), String> {
@@ -200,6 +235,52 @@ mod tests {
             refused.contains("needs 101 local ports and has 100") && refused.contains("--source-ips"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_playbook_that_needs_more_memory_or_descriptors_is_refused() {
+        use crate::wire::flow::*;
+        let http = Act::Http(Http {
+            method: "GET".into(),
+            target: None,
+            path: None,
+            headers: vec![],
+            body: None,
+            ok: vec![],
+            reply: Reply::default(),
+        });
+        let step = Step {
+            label: "get".into(),
+            act: http,
+            on_failure: OnFailure::End,
+        };
+        let mut played = share(400, Carrier::Websocket);
+        let flow = Flow {
+            name: "f".into(),
+            weight: 1,
+            steps: vec![step; 3_000],
+        };
+        played.program = Some(Box::new(Program {
+            flows: vec![flow],
+            ..Program::default()
+        }));
+        let refused = check(&played, &hello(), &[]).unwrap_err();
+        assert!(refused.contains("3000 steps may need"), "{refused}");
+        if let Some(program) = &mut played.program {
+            program.flows[0].steps.truncate(1);
+        }
+        assert!(check(&played, &hello(), &[]).is_ok());
+        // one more for its requests
+        let refused = check(
+            &{
+                let mut more = played.clone();
+                more.load = share(481, Carrier::Websocket).load;
+                more
+            },
+            &hello(),
+            &[],
+        );
+        assert!(refused.unwrap_err().contains("needs 1026 file descriptors for 481"));
     }
 
     #[test]

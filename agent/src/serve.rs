@@ -3,6 +3,8 @@
 //! It runs on a thread of its own with non-blocking descriptors, so that pings are answered while the load runs. Never
 //! here: engines, the wall clock.
 
+use crate::clock::{instant_of, monotonic_ns};
+use crate::exec::Exec;
 use crate::host;
 use crate::net::paths::{self, Paths};
 use crate::net::resolve;
@@ -10,12 +12,13 @@ use crate::net::tls::TlsSetup;
 use crate::preflight;
 use crate::probe;
 use crate::run::{Armed, Run};
+use crate::script;
+use crate::wire::exec::{Order, ToExec};
 use crate::wire::frame::{Inbox, Outbox};
 use crate::wire::message::{self, FromAgent, Hello, ToAgent};
 use crate::wire::share::{Engine, Load, Share};
 use crate::wire::{MAGIC, frame::FrameError};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -77,9 +80,12 @@ struct Agent {
     writing: Vec<u8>,
     hello: Hello,
     round: u32,
+    /// When the share came, on the monotonic clock, ns.
+    given: u64,
     arming: Option<JoinHandle<()>>,
     armed: Option<Armed>,
     run: Option<Run>,
+    exec: Option<Exec>,
     silence: Duration,
     events: mpsc::UnboundedSender<Event>,
     happened: mpsc::UnboundedReceiver<Event>,
@@ -109,9 +115,11 @@ impl Agent {
             writing: Vec::new(),
             hello: host::hello(),
             round: 0,
+            given: 0,
             arming: None,
             armed: None,
             run: None,
+            exec: None,
             silence: SILENCE,
             events,
             happened,
@@ -176,6 +184,7 @@ impl Agent {
             ToAgent::Share(share) => {
                 self.silence = Duration::from_nanos(share.limits.silence).max(Duration::from_secs(1));
                 self.armed = None;
+                self.given = monotonic_ns();
                 self.round = share.round;
                 let arming = tokio::spawn(arm(*share, self.hello.clone(), self.events.clone()));
                 if let Some(earlier) = self.arming.replace(arming) {
@@ -183,23 +192,44 @@ impl Agent {
                 }
             }
             ToAgent::Start { at, clock_error } => self.start(at, clock_error)?,
-            ToAgent::Drain => match &self.run {
-                Some(run) => run.drain(),
-                None => return Ok(Next::Leave),
+            ToAgent::Drain => match (&self.run, &self.exec) {
+                (Some(run), _) => run.drain(),
+                (None, Some(exec)) => exec.drain(),
+                (None, None) => return Ok(Next::Leave),
             },
             ToAgent::Bye => return Ok(Next::Leave),
+            ToAgent::Exec(ToExec::Order(order)) => self.order(order),
+            ToAgent::Exec(told) => {
+                if let Some(exec) = &self.exec {
+                    exec.tell(told);
+                }
+            }
         }
         Ok(Next::Go)
     }
 
+    /// A command; it arms aside and says so itself.
+    fn order(&mut self, order: Order) {
+        self.silence = Duration::from_nanos(order.silence).max(Duration::from_secs(1));
+        // one that was only held ends with its handle
+        self.exec = Some(Exec::launch(order, self.lines.clone()));
+    }
+
     fn start(&mut self, at: u64, clock_error: u64) -> Result<(), ServeError> {
-        let Some(armed) = self.armed.take() else {
+        if let Some(exec) = &self.exec {
+            exec.start(at);
+            return Ok(());
+        }
+        let Some(mut armed) = self.armed.take() else {
             let refused = FromAgent::Refused {
                 reason: "told to start before it was armed".to_owned(),
             };
             return self.outbox.data(&refused).map_err(ServeError::Frame);
         };
         let start = instant_of(at);
+        if let Some(program) = &mut Arc::make_mut(&mut armed.share).program {
+            program.sent_unix_ms += at.saturating_sub(self.given) / 1_000_000;
+        }
         self.run = Some(Run::launch(&armed, start, clock_error, self.lines.clone())?);
         Ok(())
     }
@@ -241,6 +271,10 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
     share.sources.retain(|source| !is_dropped(source));
     let mut warnings = preflight::check(&share, hello, &resolved)?;
     warnings.extend(found.warnings);
+    if let Some(script) = share.program.as_ref().and_then(|program| program.script.as_ref()) {
+        // each thread compiles its own; what is wrong with it is told before the start
+        script::Engine::compile(&script.name, &script.source).map_err(|error| error.to_string())?;
+    }
     let tls = share
         .targets
         .iter()
@@ -276,7 +310,8 @@ async fn ready(mut share: Share, hello: &Hello) -> Result<(Armed, message::Armed
 /// One thread a core; no more than there are connections, and one for clients that are only held.
 fn threads(share: &Share, hello: &Hello) -> u32 {
     let connections = u32::try_from(preflight::connections(share)).unwrap_or(u32::MAX).max(1);
-    let idle = matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
+    let idle = share.program.is_none()
+        && matches!((&share.load, &share.engine), (Load::Held(held), Engine::Websocket(_) | Engine::Socketio(_) | Engine::Engineio(_)) if held.cadence.is_none());
     if idle && connections < 2000 {
         1
     } else {
@@ -307,16 +342,4 @@ async fn write_some(output: &AsyncFd<OwnedFd>, bytes: &[u8]) -> io::Result<usize
             return done;
         }
     }
-}
-
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
-}
-
-/// The instant at `ns` of the monotonic clock; one that has passed is now.
-fn instant_of(ns: u64) -> Instant {
-    let now = Instant::now();
-    let until = ns.saturating_sub(monotonic_ns());
-    now + Duration::from_nanos(until)
 }

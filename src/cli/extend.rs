@@ -1,8 +1,8 @@
 //! `swarm extend --ttl T`: hosts live until T from now. Each host's own timer is set first, then the tag that says so.
 
-use super::attack::run_id;
 use super::fleet_access::{rows, transport};
 use super::fleet_name;
+use super::run_id;
 use super::scope::{ScopeArgs, noted, scope};
 use super::up::ttl;
 use crate::error::{Error, Exit};

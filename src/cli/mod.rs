@@ -4,18 +4,23 @@
 
 pub mod ask;
 pub mod attack;
+pub mod crew;
+pub mod crew_args;
 pub mod demo;
 pub mod down;
 #[cfg(feature = "aws")]
 pub mod down_fleets;
 pub mod down_hosts;
+pub mod exec;
 #[cfg(feature = "aws")]
 pub mod extend;
 pub mod fleet_access;
 pub mod greet;
 pub mod hosts;
+pub mod joined;
 pub mod playbook;
 pub mod preview;
+pub mod run_id;
 #[cfg(feature = "aws")]
 pub mod scope;
 #[cfg(feature = "aws")]
@@ -74,6 +79,8 @@ pub enum Command {
     Extend(extend::ExtendArgs),
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
+    /// Run any command on many hosts at one instant; its output, exit status and files come back
+    Exec(Box<exec::args::ExecArgs>),
     /// Remove everything of your fleets and verify that nothing is left; with --hosts: end agents there, remove their file
     Down(Box<down::DownArgs>),
     /// Scenarios in files: list the shipped ones, show or check one, make one of a websocket-bench command line

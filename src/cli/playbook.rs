@@ -3,6 +3,7 @@
 use super::Usage;
 use super::attack::args::AttackArgs;
 use super::attack::{AttackCommand, Surroundings, understand};
+use super::crew_args::CrewArgs;
 use super::preview::{Crew, preview};
 use crate::error::{Error, Exit};
 use crate::playbook::from_bench::from_bench;
@@ -104,7 +105,10 @@ fn checked(named: &str, sets: &[String], urls: Vec<String>) -> Result<AttackComm
         playbook: Some(named.to_string()),
         set: sets.to_vec(),
         dry_run: true,
-        local: Some("1".into()),
+        crew: CrewArgs {
+            local: Some("1".into()),
+            ..CrewArgs::default()
+        },
         ..AttackArgs::default()
     };
     let around = Surroundings {

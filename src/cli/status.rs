@@ -1,8 +1,8 @@
 //! `swarm status`: what exists, by EC2's word and not by the ledger's alone. Changes nothing.
 
-use super::attack::run_id;
 use super::fleet_access::{rows, transport};
 use super::greet::greet;
+use super::run_id;
 use super::scope::{Noted, Scope, ScopeArgs, noted, scope};
 use crate::agent_binary::AgentBinaries;
 use crate::error::{Error, Exit};

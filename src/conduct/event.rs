@@ -47,6 +47,13 @@ pub enum Event {
         /// Why, with the agent's last words.
         why: String,
     },
+    /// So many bytes of what a host's command printed, or of its files, went where they belong.
+    Took {
+        /// Number of the host.
+        host: usize,
+        /// Bytes.
+        bytes: u32,
+    },
     /// The user wants to stop.
     Interrupted(Interrupt),
     /// Time to look around: pings, deadlines, the live line.

@@ -3,6 +3,8 @@
 
 mod conductor;
 pub mod event;
+pub mod exec;
+mod muster;
 pub mod notice;
 pub mod outcome;
 pub mod phase;
@@ -68,6 +70,24 @@ pub enum ConductError {
     /// The user left without waiting for the report.
     #[error("stopped at once: the hosts were told to stop, their reports were not waited for")]
     Left,
+}
+
+impl ConductError {
+    /// Too few are left, with what each of the others said.
+    fn too_few<'a>(
+        left: usize,
+        asked: usize,
+        needed: usize,
+        refused: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let reasons = refused.map(|(name, why)| format!("\n  {name}: {why}")).collect();
+        Self::TooFew {
+            left,
+            asked,
+            needed,
+            reasons,
+        }
+    }
 }
 
 /// Conducts the run and returns what it came to.

@@ -59,6 +59,15 @@ fn counts(counts: &Counts) -> bool {
             .backends
             .iter()
             .all(|row| [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST) && histogram(&row.latency))
+        && counts.flows.iter().all(|flow| {
+            flow.clients < MOST
+                && flow.steps.iter().all(|step| {
+                    [step.requests, step.ok, step.failed, step.unfinished]
+                        .iter()
+                        .all(|n| *n < MOST)
+                        && histogram(&step.latency)
+                })
+        })
         && counts.targets.iter().all(|row| {
             row.requests < MOST
                 && row.errors < MOST

@@ -1,67 +1,26 @@
-//! One host as the conductor sees it, from its name to its outcome.
+//! What the conductor of an attack knows of one host beside its [`Post`]: share, progress, outcome.
 
-use super::Entrant;
-use super::outcome::{Clock, HostEnd, HostOutcome, Progress};
-use super::sync::Sync;
-use crate::clock::unix_ms;
-use crate::link::LinkHandle;
-use crate::plan::SourceRange;
+use super::muster::Post;
+use super::outcome::{HostEnd, HostOutcome, Progress};
 use crate::source;
-use std::net::IpAddr;
-use swarm_agent::wire::message::{Armed, Hello, ToAgent};
+use swarm_agent::wire::message::{Armed, ToAgent};
 use swarm_agent::wire::share::Share;
 
-/// One host of a run.
+/// One host of an attack.
+#[derive(Default)]
 pub(super) struct Seat {
-    pub(super) entrant: Entrant,
-    pub(super) address: String,
-    pub(super) link: Option<LinkHandle>,
-    pub(super) hello: Option<Hello>,
     pub(super) armed: Option<Armed>,
     pub(super) share: Option<Share>,
-    pub(super) sync: Sync,
-    pub(super) clock: Option<Clock>,
     pub(super) progress: Progress,
     pub(super) end: Option<HostEnd>,
-    pub(super) heard_ns: u64,
 }
 
 impl Seat {
-    pub(super) fn new(entrant: Entrant) -> Self {
-        Self {
-            entrant,
-            address: String::new(),
-            link: None,
-            hello: None,
-            armed: None,
-            share: None,
-            sync: Sync::default(),
-            clock: None,
-            progress: Progress::default(),
-            end: None,
-            heard_ns: 0,
-        }
-    }
-
-    /// Its addresses of the plan's ranges, or of its own instead; `None` when it owns none of those named.
-    pub(super) fn sources(&self, of_plan: &[SourceRange]) -> Option<Vec<IpAddr>> {
-        let own = &self.entrant.sources;
-        let ranges = if own.is_empty() { of_plan } else { own };
-        let owned = self.hello.as_ref().map(|hello| source::owned(ranges, hello));
-        owned.filter(|owned| ranges.is_empty() || !owned.is_empty())
-    }
-
     /// Hands the agent a share; what it said to an earlier one is void.
-    pub(super) fn deal(&mut self, mut share: Share) {
+    pub(super) fn deal(&mut self, post: &Post, mut share: Share) {
         share.round = self.share.as_ref().map_or(0, |last| last.round + 1);
         self.armed = None;
-        if let Some(program) = &mut share.program {
-            program.sent_unix_ms = unix_ms();
-        }
-        if let Some(link) = &self.link {
-            // a link that is gone is told as an event of its own
-            link.send(ToAgent::Share(Box::new(share.clone()))).ok();
-        }
+        post.tell(ToAgent::Share(Box::new(share.clone())));
         self.share = Some(share);
     }
 
@@ -93,19 +52,19 @@ impl Seat {
         }
     }
 
-    pub(super) fn outcome(self, now: u64) -> HostOutcome {
+    pub(super) fn outcome(self, post: Post, now: u64) -> HostOutcome {
         HostOutcome {
-            name: self.entrant.name,
-            address: self.address,
-            group: self.entrant.group,
+            clock: post.clock_at(now),
+            name: post.entrant.name,
+            address: post.address,
+            group: post.entrant.group,
             // with --arm-only a host has neither started nor failed
             end: self.end.unwrap_or(HostEnd::Refused {
                 why: "was not started".to_owned(),
             }),
-            hello: self.hello,
+            hello: post.hello,
             armed: self.armed,
             share: self.share,
-            clock: self.clock.or_else(|| self.sync.clock(now)),
             progress: self.progress,
         }
     }
@@ -113,19 +72,25 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Entrant;
     use super::*;
+    use std::net::IpAddr;
     use swarm_agent::wire::message::{DroppedSource, NoPath};
 
-    fn seated() -> Seat {
-        let mut seat = Seat::new(Entrant {
+    fn post() -> Post {
+        Post::new(Entrant {
             name: "h1".into(),
             weight: 1,
             group: None,
             sources: Vec::new(),
-        });
+        })
+    }
+
+    fn seated() -> Seat {
+        let mut seat = Seat::default();
         let mut share = crate::merge::fixture::open_loop(1).hosts[0].share.clone().unwrap();
         share.sources = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().unwrap()).into();
-        seat.deal(share);
+        seat.deal(&post(), share);
         seat
     }
 
@@ -158,7 +123,7 @@ mod tests {
     fn words_about_an_earlier_share_are_void() {
         let mut seat = seated();
         let again = seat.share.clone().unwrap();
-        seat.deal(again);
+        seat.deal(&post(), again);
         assert!(!seat.arm(armed(0, &[])) && seat.armed.is_none());
         assert!(seat.arm(armed(1, &[])));
     }

@@ -24,7 +24,8 @@ is_mktemp_ending() {
     return 1
 }
 
-# Whether a file of this name is a leftover of deploy.sh: .part.NONCE.PID, .probe.NONCE.PID, agent-HASH.gone.PID.
+# Whether a file of this name is a leftover: of deploy.sh .part.NONCE.PID, .probe.NONCE.PID, agent-HASH.gone.PID; of an
+# agent whose host lost its power the folder of a command, exec-RUN-PID.
 is_leftover_name() {
     case $1 in
         .part.*.* | .probe.*.*)
@@ -36,6 +37,15 @@ is_leftover_name() {
         agent-*.gone.*)
             is_agent_name "${1%%.*}" || return 1
             case ${1#*.gone.} in
+                '' | *[!0-9]*) return 1 ;;
+            esac
+            return 0
+            ;;
+        exec-*-*)
+            case ${1#exec-} in
+                *[!a-z0-9-]* | -*) return 1 ;;
+            esac
+            case ${1##*-} in
                 '' | *[!0-9]*) return 1 ;;
             esac
             return 0
@@ -169,12 +179,12 @@ stop_agents() {
 # Removes what is ours from folder "$1", which is ours.
 clean() {
     chmod 700 "$1" 2>/dev/null
-    for file in "$1"/agent-* "$1"/.part.* "$1"/.probe.*; do
+    for file in "$1"/agent-* "$1"/.part.* "$1"/.probe.* "$1"/exec-*; do
         is_agent_name "${file##*/}" || is_leftover_name "${file##*/}" || continue
         case $(mode_and_owner "$file") in
             -*" $uid") ;;
             d*" $uid")
-                # what lay in the place of an agent may have been a folder: deploy.sh puts it aside
+                # what lay in the place of an agent may have been a folder: deploy.sh puts it aside; a command's is one
                 is_leftover_name "${file##*/}" || continue
                 ;;
             *) continue ;;

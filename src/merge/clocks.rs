@@ -8,10 +8,16 @@ use super::summary::{HostRow, Sync};
 
 /// The skew of those hosts that sent something; `None` when none did.
 pub fn sync(hosts: &[HostRow]) -> Option<Sync> {
-    let started: Vec<&HostRow> = hosts.iter().filter(|h| h.start_offset_us.is_some()).collect();
-    let offsets = || started.iter().filter_map(|h| h.start_offset_us);
+    let hosts: Vec<_> = hosts.iter().map(|h| (h.start_offset_us, h.clock_error_us)).collect();
+    sync_of(&hosts)
+}
+
+/// The same from each host's start offset and clock error, us.
+pub fn sync_of(hosts: &[(Option<i64>, Option<u64>)]) -> Option<Sync> {
+    let started: Vec<_> = hosts.iter().filter(|(offset, _)| offset.is_some()).collect();
+    let offsets = || started.iter().filter_map(|(offset, _)| *offset);
     let (first, last) = (offsets().min()?, offsets().max()?);
-    let bounds: Option<Vec<u64>> = started.iter().map(|h| h.clock_error_us).collect();
+    let bounds: Option<Vec<u64>> = started.iter().map(|(_, error)| *error).collect();
     let start_skew_bound_us = match (started.len(), bounds) {
         (1, _) => Some(0),
         (_, Some(mut bounds)) => {
@@ -23,7 +29,7 @@ pub fn sync(hosts: &[HostRow]) -> Option<Sync> {
     Some(Sync {
         start_skew_us: last.abs_diff(first),
         start_skew_bound_us,
-        clock_error_us: hosts.iter().filter_map(|h| h.clock_error_us).max(),
+        clock_error_us: hosts.iter().filter_map(|(_, error)| *error).max(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Doubts about a result, each with advice, and remarks that are none. Pure; the sums have their own (`identities`).
 
-use super::summary::{HostRow, HostStatus, Summary, Sync};
+use super::summary::{HostRow, HostStatus, Part, Summary, Sync};
 use super::warning::Warning;
 use crate::conduct::outcome::{Ended, HostOutcome, Outcome};
 use crate::conduct::server;
@@ -34,6 +34,16 @@ pub fn has_due_times(load: &Load) -> bool {
 /// Whether lost clients come back.
 pub fn comes_back(load: &Load) -> bool {
     matches!(load, Load::Held(held) if held.reconnect.is_some())
+}
+
+/// Hits of a part that had a due time; `None` where none could have one. Of a playbook's hits only the first of each round
+/// by the clock has one, and each of these has its lateness recorded.
+pub fn due(load: &Load, part: &Part) -> Option<u64> {
+    if has_due_times(load) {
+        return Some(part.tally.requests);
+    }
+    let recorded = part.latency.get(&Latency::Lateness).map(|lateness| lateness.count);
+    recorded.filter(|due| *due > 0)
 }
 
 /// Whether a host was the bottleneck; `None` when neither its CPU nor its lateness was measured.

@@ -4,10 +4,11 @@ use crate::conduct::outcome::{Clock, Ended, HostEnd, HostOutcome, Outcome, Progr
 use crate::plan::{MinHosts, Plan};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use swarm_agent::wire::flow::{Flow, Program};
 use swarm_agent::wire::histogram::{HIGHEST_US, Histogram, bucket_of};
 use swarm_agent::wire::message::{Armed, Hello};
 use swarm_agent::wire::report::{
-    BackendRow, Connections, Counts, Interval, Latency, Messages, Report, SourceRow, Tally, TargetRow,
+    BackendRow, Connections, Counts, FlowRow, Interval, Latency, Messages, Report, SourceRow, StepRow, Tally, TargetRow,
 };
 use swarm_agent::wire::share::{
     BackendFrom, Cadence, Carrier, Closed, Consent, Deal, Eio, Engine, Held, Http, Level, Limits, Load, Open,
@@ -92,6 +93,61 @@ pub fn held(hosts: u32, cadence: Option<Cadence>) -> Outcome {
         version: Eio::Auto,
     });
     outcome(engine, load, hosts, held_host)
+}
+
+/// The same clients, one emit each, by a playbook of two steps.
+pub fn played(hosts: u32) -> Outcome {
+    let mut outcome = held(hosts, Some(Cadence::Once));
+    let quiet = |load: &mut Load| {
+        if let Load::Held(held) = load {
+            held.cadence = None;
+        }
+    };
+    let program = Some(Box::new(Program {
+        flows: vec![Flow {
+            name: "chat".into(),
+            weight: 1,
+            steps: Vec::new(),
+        }],
+        ..Program::default()
+    }));
+    quiet(&mut outcome.plan.load);
+    outcome.plan.program = program.clone();
+    for host in &mut outcome.hosts {
+        if let Some(share) = &mut host.share {
+            quiet(&mut share.load);
+            share.program = program.clone();
+        }
+        if let HostEnd::Reported(report) = &mut host.end {
+            let (tally, c) = (&report.counts.tally, &report.counts.tally.connections);
+            let of = |name| {
+                report
+                    .latency
+                    .iter()
+                    .find(|(have, _)| *have == name)
+                    .map(|(_, h)| h.clone())
+            };
+            let step = |label: &str, connects, requests, ok, latency| StepRow {
+                label: label.into(),
+                connects,
+                requests,
+                ok,
+                failed: 0,
+                unfinished: 0,
+                latency: of(latency).unwrap_or_default(),
+            };
+            let flow = FlowRow {
+                name: "chat".into(),
+                clients: c.attempted,
+                steps: vec![
+                    step("1 connect", true, c.attempted, c.opened, Latency::Handshake),
+                    step("2 emit say", false, tally.requests, tally.ok, Latency::Service),
+                ],
+            };
+            report.counts.flows = vec![flow];
+        }
+    }
+    outcome
 }
 
 fn http() -> Engine {
@@ -281,7 +337,7 @@ fn host(plan: &Plan, index: u32, hosts: u32, work: fn(&Share) -> Vec<Part>) -> H
     }
     let mut counts = progress.counts.clone();
     let latency: Vec<(Latency, Histogram)> = whole.iter().map(|(name, s)| (*name, recorded(s))).collect();
-    let main = super::rows::row_latency(&plan.load, &latency.iter().cloned().collect());
+    let main = super::rows::row_latency(&plan.load, plan.program.is_some(), &latency.iter().cloned().collect());
     let samples = recorded(whole.get(&main).map_or(&[][..], Vec::as_slice));
     counts.sources[0].latency = samples.clone();
     counts.backends[0].latency = samples.clone();

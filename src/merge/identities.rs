@@ -10,7 +10,7 @@ use crate::conduct::outcome::{HostEnd, HostOutcome, Progress};
 use std::collections::BTreeSet;
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::report::{Counts, Latency, Report, Tally};
-use swarm_agent::wire::share::{Load, Share};
+use swarm_agent::wire::share::{Engine, Load, Share};
 
 /// Proves the sums of one host that reported.
 pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch> {
@@ -18,6 +18,7 @@ pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch
     let counts = &report.counts;
     let tally = &counts.tally;
     let progress = &host.progress;
+    let played = host.share.as_ref().filter(|share| share.program.is_some());
     proof.sequence(progress, report.last_seq);
     if let Some(planned) = host.share.as_ref().and_then(planned_hits) {
         let sent = total(&[tally.requests, tally.not_started]);
@@ -28,15 +29,20 @@ pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch
         );
     }
     proof.tally(tally);
-    proof.comebacks(tally, load);
+    proof.comebacks(tally, played.is_some() || super::doubts::comes_back(load));
     let whole = super::rows::latencies(&report.latency);
     for (name, histogram) in &whole {
         proof.buckets(name.word(), histogram);
     }
-    proof.samples(&whole, tally, load);
+    let only_http = played.is_some_and(|share| matches!(share.engine, Engine::Http(_)));
+    proof.samples(&whole, tally, load, !only_http);
     proof.intervals(&whole, progress);
     proof.counters(tally, progress);
-    proof.rows(counts, &whole, load);
+    let main = super::rows::row_latency(load, played.is_some(), &whole);
+    proof.rows(counts, &whole, main, load);
+    if played.is_some() {
+        super::steps::proof(&mut proof, counts, !only_http);
+    }
     let bad = first_bad(progress);
     for mismatch in &mut proof.found {
         let by_interval = matches!(
@@ -84,7 +90,7 @@ pub fn of_whole(whole: &Part, parts: &[&Part], hosts: &[&HostOutcome], load: &Lo
 }
 
 /// Collects mismatches of one host or of the whole.
-struct Proof {
+pub(super) struct Proof {
     host: Option<String>,
     found: Vec<Mismatch>,
 }
@@ -97,7 +103,7 @@ impl Proof {
         }
     }
 
-    fn equal(&mut self, identity: Identity, left: (&str, u128), right: (&str, u128)) {
+    pub(super) fn equal(&mut self, identity: Identity, left: (&str, u128), right: (&str, u128)) {
         if left.1 != right.1 {
             self.found.push(Mismatch {
                 identity,
@@ -159,9 +165,9 @@ impl Proof {
     }
 
     /// Every lost client that may come back has done so, has given up, or is on its way.
-    fn comebacks(&mut self, tally: &Tally, load: &Load) {
+    fn comebacks(&mut self, tally: &Tally, come_back: bool) {
         let c = &tally.connections;
-        let lost = match super::doubts::comes_back(load) {
+        let lost = match come_back {
             true => total(&[c.dropped, c.stormed]),
             false => 0,
         };
@@ -183,7 +189,8 @@ impl Proof {
         );
     }
 
-    fn samples(&mut self, latency: &Latencies, tally: &Tally, load: &Load) {
+    /// `greets`: an opened connection has had a handshake.
+    fn samples(&mut self, latency: &Latencies, tally: &Tally, load: &Load, greets: bool) {
         let count = |name| latency.get(&name).map_or(0, |h| u128::from(h.count));
         let mut pairs = vec![
             ("service", count(Latency::Service), "ok", tally.ok),
@@ -201,7 +208,7 @@ impl Proof {
                 pairs.push(("lateness", count(Latency::Lateness), "requests", tally.requests));
             }
             Load::Held(_) => {
-                let opened = tally.connections.opened;
+                let opened = if greets { tally.connections.opened } else { 0 };
                 pairs.push(("handshake", count(Latency::Handshake), "opened", opened));
                 let back = tally.connections.reconnected;
                 pairs.push(("reconnect", count(Latency::Reconnect), "reconnected", back));
@@ -245,10 +252,9 @@ impl Proof {
     }
 
     /// Rows hold every answered hit where there are rows at all; the backend of a hit need not be known.
-    fn rows(&mut self, counts: &Counts, whole: &Latencies, load: &Load) {
+    fn rows(&mut self, counts: &Counts, whole: &Latencies, main: Latency, load: &Load) {
         let answered = total(&[counts.tally.ok, counts.tally.failed]);
         let nothing = Histogram::default();
-        let main = super::rows::row_latency(load, whole);
         let timed = whole.get(&main).unwrap_or(&nothing);
         if !counts.sources.is_empty() {
             let sum = counts.sources.iter().map(|r| u128::from(r.requests)).sum();

@@ -29,6 +29,8 @@ pub enum Identity {
     Sequence,
     /// Rows by source, backend or target = the totals
     Rows,
+    /// Steps of all flows of a playbook = the totals
+    Flows,
     /// All hosts = the whole
     Parts,
     /// All shares = the plan
@@ -52,6 +54,7 @@ impl Identity {
             Self::Counters => "sum_counters",
             Self::Sequence => "sum_sequence",
             Self::Rows => "sum_rows",
+            Self::Flows => "sum_flows",
             Self::Parts => "sum_parts",
             Self::Shares => "sum_shares",
             Self::Broadcasts => "sum_broadcasts",

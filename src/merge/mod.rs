@@ -7,6 +7,7 @@
 pub mod broadcast;
 pub mod clocks;
 pub mod doubts;
+pub mod exec;
 pub mod figures;
 #[cfg(test)]
 pub mod fixture;
@@ -15,6 +16,7 @@ pub mod mismatch;
 pub mod parts;
 pub mod planned;
 pub mod rows;
+mod steps;
 pub mod summary;
 #[cfg(test)]
 mod tests;
@@ -70,7 +72,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
         planned: planned::whole_hits(&plan.load),
         warmup: warmup(&started),
         window,
-        row_latency: rows::row_latency(&plan.load, &whole.latency),
+        row_latency: rows::row_latency(&plan.load, plan.program.is_some(), &whole.latency),
         statuses: rows::statuses(&counts),
         errors: rows::errors(&counts),
         sync: clocks::sync(&rows),
@@ -78,6 +80,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
         backends: rows::backends(&counts, clients),
         groups: groups(&hosts, &rows),
         targets: rows::targets(&plan.targets, &counts),
+        flows: rows::flows(&counts),
         matrix: Matrix::default(),
         affinity: Affinity::default(),
         broadcast,
@@ -163,7 +166,7 @@ fn host_row(host: &HostOutcome, load: &Load, window: Option<(u64, u64)>) -> Host
         }
     };
     let cpu_busy = report.and_then(|r| r.cpu_busy).map(f64::from);
-    let late = doubts::has_due_times(load).then_some((part.tally.late, part.tally.requests));
+    let late = doubts::due(load, &part).map(|due| (part.tally.late, due));
     HostRow {
         name: host.name.clone(),
         address: host.address.clone(),

@@ -4,7 +4,7 @@ use super::summary::{BackendRow, ErrorRow, ExampleRow, Latencies, SourceRow, Tar
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::histogram::Histogram;
-use swarm_agent::wire::report::{Connections, Counts, Heartbeats, Latency, Messages, Tally};
+use swarm_agent::wire::report::{Connections, Counts, FlowRow, Heartbeats, Latency, Messages, StepRow, Tally};
 use swarm_agent::wire::share::{Load, Target};
 
 /// Examples kept of each kind of failure.
@@ -27,10 +27,12 @@ pub fn add_latencies(into: &mut Latencies, other: &Latencies) {
 }
 
 /// Which latency the rows by source, backend and target hold: handshakes where clients say nothing, else hits from
-/// their due time where there is one, else from when they were sent.
-pub fn row_latency(load: &Load, whole: &Latencies) -> Latency {
+/// their due time where there is one, else from when they were sent. With a playbook (`played`) some hits have a due time
+/// and some have none, so it is from when they were sent.
+pub fn row_latency(load: &Load, played: bool, whole: &Latencies) -> Latency {
     let due = whole.get(&Latency::Request).is_some_and(|h| h.count > 0);
     match load {
+        Load::Held(_) if played => Latency::Service,
         Load::Held(held) if held.cadence.is_none() => Latency::Handshake,
         Load::Open(_) => Latency::Request,
         Load::Held(_) if due => Latency::Request,
@@ -236,6 +238,40 @@ pub fn targets(plan: &[Target], hosts: &[(&str, &Counts)]) -> Vec<TargetRow> {
             row
         })
         .collect()
+}
+
+/// Flows of the playbook in its order, steps added up; every host has the same.
+pub fn flows(hosts: &[(&str, &Counts)]) -> Vec<FlowRow> {
+    let mut rows: Vec<FlowRow> = Vec::new();
+    for (at, flow) in hosts.iter().flat_map(|(_, counts)| counts.flows.iter().enumerate()) {
+        let Some(row) = rows.get_mut(at) else {
+            rows.push(flow.clone());
+            continue;
+        };
+        let FlowRow {
+            name: _,
+            clients,
+            steps,
+        } = flow;
+        row.clients += clients;
+        for (into, step) in row.steps.iter_mut().zip(steps) {
+            let StepRow {
+                label: _,
+                connects: _,
+                requests,
+                ok,
+                failed,
+                unfinished,
+                latency,
+            } = step;
+            into.requests += requests;
+            into.ok += ok;
+            into.failed += failed;
+            into.unfinished += unfinished;
+            into.latency.add(latency);
+        }
+    }
+    rows
 }
 
 /// Where the backends' names were found, all hosts together.

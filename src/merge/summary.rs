@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::histogram::Histogram;
-use swarm_agent::wire::report::{Latency, Tally};
+use swarm_agent::wire::report::{FlowRow, Latency, Tally};
 use swarm_agent::wire::share::{Carrier, Load};
 
 /// Distributions by name; a name without samples is absent.
@@ -49,6 +49,8 @@ pub struct Summary {
     pub groups: Vec<GroupRow>,
     /// Targets, in the plan's order.
     pub targets: Vec<TargetRow>,
+    /// Flows of the playbook and their steps, in its order; a lost host's steps have no distributions.
+    pub flows: Vec<FlowRow>,
     /// Which source reached which backend.
     pub matrix: Matrix,
     /// What that says about the balancer.

@@ -3,6 +3,7 @@
 //! Times are whole microseconds unless the name says otherwise. Never here: measuring, merging, files.
 
 use super::broadcast::BroadcastJson;
+use super::flows::FlowJson;
 use super::load::LoadJson;
 use super::rows::{BackendJson, ErrorJson, GroupJson, HostJson, LatencyJson, SecondJson, SourceJson, TargetJson};
 use crate::merge::summary::{Judged, Latencies, Part, Rates, Summary};
@@ -34,6 +35,8 @@ pub struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupJson>,
     targets: Vec<TargetJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flows: Vec<FlowJson>,
     affinity: AffinityJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventJson>,
@@ -254,6 +257,7 @@ pub fn report(summary: &Summary) -> Report {
             .iter()
             .map(|t| TargetJson::of(t, summary.row_latency))
             .collect(),
+        flows: summary.flows.iter().map(FlowJson::of).collect(),
         affinity: AffinityJson {
             by: affinity.by.clone(),
             reached: affinity.reached,
@@ -280,7 +284,10 @@ pub fn text(summary: &Summary) -> Result<String, serde_json::Error> {
 impl TotalsJson {
     /// Of a part of the fleet.
     pub fn of(part: &Part, load: &Load) -> Self {
-        Self::of_tally(&part.tally, part.peak, load)
+        Self {
+            late: doubts::due(load, part).map(|_| part.tally.late),
+            ..Self::of_tally(&part.tally, part.peak, load)
+        }
     }
 
     fn of_tally(tally: &Tally, peak: Option<u64>, load: &Load) -> Self {

@@ -4,9 +4,11 @@
 
 mod broadcast;
 pub mod clean;
+pub mod exec;
 pub mod figures;
 pub mod files;
 pub mod fleet;
+mod flows;
 pub mod json;
 pub mod live;
 mod load;

@@ -48,7 +48,7 @@ pub fn totals(summary: &Summary) -> String {
         rows.push(count("  failed", tally.failed));
         rows.push(count("  unfinished", tally.unfinished));
         rows.push(count("not started", tally.not_started));
-        if crate::merge::doubts::has_due_times(&summary.load) {
+        if crate::merge::doubts::due(&summary.load, &summary.whole).is_some() {
             rows.push(count("sent late", tally.late));
         }
     }
@@ -340,7 +340,7 @@ pub fn requirements(summary: &Summary) -> String {
 }
 
 /// A table of at most [`ROWS`] rows; empty without any.
-fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &str) -> String {
+pub(super) fn limited(head: &[&str], mut rows: Vec<Vec<String>>, texts: &[usize], what: &str) -> String {
     let left = rows.len().saturating_sub(ROWS);
     rows.truncate(ROWS);
     match (rows.is_empty(), left) {

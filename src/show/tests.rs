@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conduct::outcome::{HostEnd, Outcome};
-use crate::merge::fixture::{SECOND, closed_loop, held, open_loop};
+use crate::merge::fixture::{SECOND, closed_loop, held, open_loop, played};
 use crate::merge::merge;
 use crate::merge::summary::Judged;
 use base64::Engine as _;
@@ -84,6 +84,30 @@ fn the_json_report_is_the_contract() {
 fn the_text_report_is_as_it_was() {
     snapshot("report.txt", &text::render(&full()));
     snapshot("held.txt", &text::render(&merge(&held(4, None))));
+}
+
+#[test]
+fn steps_of_a_playbook_are_shown() {
+    let summary = merge(&played(2));
+    let text = text::render(&summary);
+    let row = text.lines().find(|line| line.contains("2 emit say")).unwrap();
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(cells[2], summary.whole.tally.requests.to_string(), "{row}");
+    assert!(text.contains("chat (16)"), "{text}");
+    let report: Value = serde_json::from_str(&json::text(&summary).unwrap()).unwrap();
+    let flow = &report["flows"][0];
+    assert_eq!(
+        (flow["name"].as_str(), flow["clients"].as_u64()),
+        (Some("chat"), Some(16))
+    );
+    let step = &flow["steps"][1];
+    assert_eq!(step["label"].as_str(), Some("2 emit say"));
+    assert_eq!(step["requests"].as_u64(), Some(summary.whole.tally.requests));
+    assert_eq!(
+        (step["failed"].as_u64(), step["latency"]["count"].as_u64()),
+        (Some(0), step["ok"].as_u64())
+    );
+    assert!(json::text(&merge(&held(1, None))).unwrap().find("\"flows\"").is_none());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The result of a run as text. Pure. Never here: single tables (`tables`), writing.
 
-use super::{broadcast, clean, figures, tables};
+use super::{broadcast, clean, figures, flows, tables};
 use crate::merge::Warning;
 use crate::merge::summary::{HostStatus, Summary};
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub fn render(summary: &Summary) -> String {
         heading(summary),
         tables::totals(summary),
         tables::latency(summary),
+        flows::table(summary),
         tables::statuses(summary),
         tables::errors(summary),
         hosts(summary),

@@ -17,12 +17,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A `swarm attack` that has not been started.
+/// A `swarm attack` or `swarm exec` that has not been started.
 pub struct Attack<'a> {
     lab: &'a Lab,
+    verb: &'static str,
     hosts: Option<String>,
     config: PathBuf,
     words: Vec<String>,
+    /// What stands behind `--`.
+    behind: Vec<String>,
     limit: Duration,
 }
 
@@ -31,10 +34,22 @@ impl<'a> Attack<'a> {
     pub fn new(lab: &'a Lab, url: &str) -> Self {
         Self {
             lab,
+            verb: "attack",
             hosts: Some("h1,h2,h3,h4".into()),
             config: lab.configs.plain.clone(),
             words: vec![url.into()],
+            behind: Vec::new(),
             limit: LIMIT,
+        }
+    }
+
+    /// `swarm exec` of these words, likewise.
+    pub fn exec(lab: &'a Lab, command: &[&str]) -> Self {
+        Self {
+            verb: "exec",
+            words: Vec::new(),
+            behind: ["--"].iter().chain(command).map(|word| (*word).to_owned()).collect(),
+            ..Self::new(lab, "")
         }
     }
 
@@ -75,7 +90,7 @@ impl<'a> Attack<'a> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let report = self.lab.folder.join(format!("reports/{number}.json"));
         let mut command = swarm(self.lab)?;
-        command.arg("attack").args(&self.words).arg("-o").arg(&report);
+        command.arg(self.verb).args(&self.words).arg("-o").arg(&report);
         // an ssh flag without a host to reach over ssh is refused
         if !self.words.iter().any(|word| word == "--local") {
             command.arg("-F").arg(&self.config);
@@ -83,6 +98,7 @@ impl<'a> Attack<'a> {
         if let Some(hosts) = &self.hosts {
             command.args(["--hosts", hosts]);
         }
+        command.args(&self.behind);
         let shown = format!("{command:?}");
         let running = process::start(&mut command)?;
         process::note(&self.lab.folder, running.pid())?;

@@ -18,7 +18,7 @@ const FIRST_BUFFER: usize = 4 * 1024;
 /// The same for answers that are longer.
 const LARGE_BUFFER: usize = 64 * 1024;
 /// Bytes of an answer's body that are kept for an example.
-const EXCERPT: usize = 512;
+pub const EXCERPT: usize = 512;
 
 /// A connection.
 pub struct Connection {
@@ -42,6 +42,8 @@ pub struct Question<'a> {
     pub head: bool,
     /// When it is given up.
     pub limit: Instant,
+    /// Bytes of the answer's body that are kept.
+    pub keep: usize,
 }
 
 /// What came back.
@@ -78,8 +80,8 @@ impl Connection {
         }
     }
 
-    /// Sends a question and reads its whole answer. `visit` is shown every header; the first 512 bytes of the body go
-    /// to `excerpt`.
+    /// Sends a question and reads its whole answer. `visit` is shown every header; the first bytes of the body, as
+    /// many as the question says, go to `excerpt`.
     pub async fn exchange(
         &mut self,
         question: &Question<'_>,
@@ -110,7 +112,7 @@ impl Connection {
         let mut at = length;
         loop {
             let step = body
-                .feed(&self.buffer[at..self.filled], excerpt, EXCERPT)
+                .feed(&self.buffer[at..self.filled], excerpt, question.keep)
                 .map_err(|m| malformed(m, received))?;
             at += step.used;
             if step.done {
@@ -140,6 +142,15 @@ impl Connection {
                 Err(broken) => return Err(broken),
             }
         }
+    }
+
+    /// Whether the server has closed it, or said something that nobody asked for, while it was idle.
+    pub fn is_stale(&mut self) -> bool {
+        let mut scratch = [0; 1];
+        let mut space = ReadBuf::new(&mut scratch);
+        // whoever reads next is woken then
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        Pin::new(&mut self.stream).poll_read(&mut cx, &mut space).is_ready()
     }
 
     async fn send(&mut self, question: &Question<'_>) -> Result<(), Fault> {

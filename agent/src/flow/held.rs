@@ -3,10 +3,12 @@
 
 use super::alarm::Alarm;
 use super::comeback;
+use super::play::{self, Stage};
 use super::room::{Post, Room, Turn};
 use crate::wire::share::Load;
 use crate::worker::Worker;
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,6 +20,10 @@ const LOOK: Duration = Duration::from_millis(50);
 pub async fn run(worker: Rc<Worker>) {
     let Load::Held(plan) = &worker.share.load else { return };
     let room = Room::new(Rc::clone(&worker), plan.clone());
+    let stage = Stage::new(&worker.share);
+    if let Some(program) = &worker.share.program {
+        worker.recorder.borrow_mut().play(program);
+    }
     // declared before the clients, so that it counts after they are gone
     let _count = Count(Rc::clone(&room));
     let alarm = Alarm::new().ok();
@@ -36,7 +42,10 @@ pub async fn run(worker: Rc<Worker>) {
                     posts.retain(|post| Rc::strong_count(post) > 1);
                 }
                 posts.push(Rc::clone(&post));
-                clients.push(comeback::run(Rc::clone(&room), number, post));
+                clients.push(match &stage {
+                    Some(stage) => Either::Left(play::run(Rc::clone(&room), Rc::clone(stage), number, post)),
+                    None => Either::Right(comeback::run(Rc::clone(&room), number, post)),
+                });
             }
             Turn::Storm => posts.iter().for_each(|post| post.tear()),
         });

@@ -3,7 +3,7 @@
 use super::ask::{http, idempotent, is_redirect, rendered};
 use crate::codec::backend::{BackendNames, Found};
 use crate::codec::cookie::Jar;
-use crate::engine::http::{Answer, Broken, Connection, Question};
+use crate::engine::http::{Answer, Broken, Connection, EXCERPT, Question};
 use crate::recorder::{BackendId, ConnectTimes, Mark, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::worker::Worker;
@@ -92,6 +92,7 @@ impl Client {
                     bytes: &bytes,
                     head,
                     limit,
+                    keep: EXCERPT,
                 },
             )
             .await;
@@ -351,6 +352,7 @@ impl Client {
                         bytes: &bytes,
                         head,
                         limit,
+                        keep: EXCERPT,
                     },
                 )
                 .await;

@@ -15,6 +15,7 @@ mod hearing;
 pub mod held;
 pub mod hit;
 pub mod open;
+mod play;
 mod room;
 
 use crate::wire::share::Load;

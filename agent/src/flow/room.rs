@@ -78,6 +78,8 @@ pub enum Upcoming {
     Turn(Turn),
     /// A client sends its next message.
     Say(Weak<Post>),
+    /// A client looks again what there is to do.
+    Wake(Weak<Post>),
     /// A client closes.
     Close(Weak<Post>),
     /// The next message of the total is due.
@@ -172,9 +174,14 @@ impl Room {
                 agenda.total = mine;
             }
         }
+        let claims = match &plan.cadence {
+            Some(cadence) => matches!(cadence, Cadence::Once | Cadence::Every(_)),
+            // whoever plays a playbook claims each of its hits
+            None => worker.share.program.is_some(),
+        };
         let limit = plan
             .requests
-            .filter(|_| matches!(plan.cadence, Some(Cadence::Once | Cadence::Every(_))))
+            .filter(|_| claims)
             .map(|n| pacer::messages(&worker.share).count(n));
         let room = Self {
             hall: Hall::new(&worker),
@@ -266,6 +273,11 @@ impl Room {
             };
             match entry.what {
                 Upcoming::Turn(turn) => give(turn),
+                Upcoming::Wake(post) => {
+                    if let Some(post) = post.upgrade() {
+                        post.wake();
+                    }
+                }
                 Upcoming::Close(post) => {
                     if let Some(post) = post.upgrade() {
                         post.shut();
@@ -329,12 +341,8 @@ impl Room {
             }
             Some(Cadence::Once) => {}
             Some(Cadence::Every(period)) => {
-                let clients = u128::from(self.clients.max(1));
-                let phase = u128::from(*period) * (u128::from(number) % clients) / clients;
-                self.at(
-                    now + Duration::from_nanos(u64::try_from(phase).unwrap_or(0)),
-                    Upcoming::Say(Rc::downgrade(post)),
-                );
+                let first = now + self.phase(number, *period);
+                self.at(first, Upcoming::Say(Rc::downgrade(post)));
             }
             Some(Cadence::Total(_)) => {
                 self.agenda.borrow_mut().open.push(Rc::clone(post));
@@ -386,6 +394,32 @@ impl Room {
         self.deal_out();
         self.changed.notify_one();
         count
+    }
+
+    /// Clients of the whole swarm.
+    pub fn clients(&self) -> u64 {
+        self.clients
+    }
+
+    /// Wakes a client at an instant, more exactly than its own timer could.
+    pub fn wake_at(&self, at: Instant, post: &Rc<Post>) {
+        self.at(at, Upcoming::Wake(Rc::downgrade(post)));
+    }
+
+    /// How far into a period client `number` begins: clients are spread evenly over it.
+    pub fn phase(&self, number: u64, period: u64) -> Duration {
+        let clients = u128::from(self.clients.max(1));
+        let phase = u128::from(period) * (u128::from(number) % clients) / clients;
+        Duration::from_nanos(u64::try_from(phase).unwrap_or(0))
+    }
+
+    /// A hit of a playbook goes out; false when the plan allows no more. It ends in [`Room::decided`].
+    pub fn takes(&self) -> bool {
+        let takes = self.claim();
+        if takes {
+            self.pending.set(self.pending.get() + 1);
+        }
+        takes
     }
 
     /// A message was decided.

@@ -3,7 +3,7 @@
 use super::Recording;
 use crate::wire::broadcast::Casts;
 use crate::wire::histogram::Histogram;
-use crate::wire::report::{BackendRow, Counts, FaultRow, Latency, SourceRow, Tally, TargetRow};
+use crate::wire::report::{BackendRow, Counts, FaultRow, FlowRow, Latency, SourceRow, Tally, TargetRow};
 use std::collections::BTreeMap;
 
 /// Adds one tally to another, every counter.
@@ -111,6 +111,13 @@ fn add_rows(into: &mut Counts, other: &Counts) {
             into.backend_by.push(by.clone());
         }
     }
+    if into.flows.len() < other.flows.len() {
+        into.flows = other.flows.clone();
+    } else {
+        for (known, row) in into.flows.iter_mut().zip(&other.flows) {
+            add_flow(known, row);
+        }
+    }
     into.backend_overflow += other.backend_overflow;
     into.redirected += other.redirected;
     into.location = into.location.take().or_else(|| other.location.clone());
@@ -140,6 +147,17 @@ fn add_fault(known: &mut FaultRow, row: &FaultRow) {
     known.examples.extend(row.examples.iter().cloned());
     known.examples.sort_by_key(|example| example.at_us);
     known.examples.truncate(3);
+}
+
+fn add_flow(known: &mut FlowRow, row: &FlowRow) {
+    known.clients += row.clients;
+    for (known, step) in known.steps.iter_mut().zip(&row.steps) {
+        known.requests += step.requests;
+        known.ok += step.ok;
+        known.failed += step.failed;
+        known.unfinished += step.unfinished;
+        known.latency.add(&step.latency);
+    }
 }
 
 fn add_named<K: PartialEq + Clone>(rows: &mut Vec<(K, u64)>, key: &K, more: u64) {

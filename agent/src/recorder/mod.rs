@@ -6,16 +6,20 @@
 pub mod cast;
 mod connections;
 pub mod counts;
+pub mod flows;
+mod messages;
 pub mod pages;
 mod recording;
 pub mod rows;
 
+pub use flows::StepId;
 pub use recording::Recording;
 pub use rows::{BackendId, SourceId};
 
 use crate::wire::fault::Fault;
 use crate::wire::report::{Heartbeats, Latency, Tally};
 use cast::Casts;
+use flows::Flows;
 use pages::Pages;
 use rows::Rows;
 use std::collections::BTreeMap;
@@ -69,6 +73,7 @@ pub struct Recorder {
     stayed: Option<String>,
     first: Option<(Instant, Instant)>,
     row_latency: RowLatency,
+    flows: Flows,
     casts: Option<Box<Casts>>,
 }
 
@@ -77,6 +82,8 @@ pub struct Recorder {
 enum RowLatency {
     Hits,
     Handshakes,
+    /// Hits from when they were sent: a playbook's have a due time here and none there.
+    Service,
 }
 
 impl Recorder {
@@ -102,6 +109,7 @@ impl Recorder {
             } else {
                 RowLatency::Hits
             },
+            flows: Flows::default(),
             casts: None,
         }
     }
@@ -190,7 +198,7 @@ impl Recorder {
             }
             None => service,
         };
-        self.answered(mark, backend, status, micros(main));
+        self.answered(mark, backend, status, (micros(main), micros(service)));
     }
 
     /// The hit failed. `fault` is `None` when its connection's failure was counted already.
@@ -229,20 +237,6 @@ impl Recorder {
         }
     }
 
-    /// A message or emit of a persistent connection was sent; `expected`: an answer is due.
-    pub fn message_sent(&mut self, expected: bool) {
-        self.tally.messages.sent += 1;
-        if expected {
-            self.tally.messages.expected += 1;
-            self.tally.messages.unfinished += 1;
-        }
-    }
-
-    /// A message or event came.
-    pub fn message_received(&mut self) {
-        self.tally.messages.received += 1;
-    }
-
     /// Heartbeats of an Engine.IO session.
     pub fn heartbeats(&mut self, more: Heartbeats) {
         self.tally.heartbeats.seen += more.seen;
@@ -253,19 +247,6 @@ impl Recorder {
     pub fn stays_polling(&mut self, fault: &Fault) {
         self.tally.stayed_polling += 1;
         self.stayed.get_or_insert_with(|| fault.to_string());
-    }
-
-    /// The expected answer came after `took`.
-    pub fn message_acked(&mut self, name: Latency, took: Duration) {
-        self.tally.messages.acked += 1;
-        self.tally.messages.unfinished -= 1;
-        self.latency(name, took);
-    }
-
-    /// The expected answer did not come in time, or its connection went.
-    pub fn message_lost(&mut self) {
-        self.tally.messages.lost += 1;
-        self.tally.messages.unfinished -= 1;
     }
 
     /// Hits that were due and were never sent.
@@ -290,7 +271,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn answered(&mut self, mark: &Mark, backend: Option<BackendId>, status: Option<u16>, us: u64) {
+    fn answered(&mut self, mark: &Mark, backend: Option<BackendId>, status: Option<u16>, (main, service): (u64, u64)) {
         self.rows.sources[usize::from(mark.source.0)].requests += 1;
         self.rows.target(mark.target).requests += 1;
         if let Some(status) = status {
@@ -302,8 +283,10 @@ impl Recorder {
                 self.rows.cross(mark.source, backend);
             }
         }
-        if self.row_latency == RowLatency::Hits {
-            self.row(mark.source, backend, mark.target, us);
+        match self.row_latency {
+            RowLatency::Hits => self.row(mark.source, backend, mark.target, main),
+            RowLatency::Service => self.row(mark.source, backend, mark.target, service),
+            RowLatency::Handshakes => {}
         }
     }
 

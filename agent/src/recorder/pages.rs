@@ -40,6 +40,9 @@ impl Default for Pages {
 }
 
 impl Pages {
+    /// Bytes of one that has seen every time there is.
+    pub const MOST: usize = size_of::<Self>() + PAGES * size_of::<Page>();
+
     /// Records one time in us; over one hour it saturates and is counted as such.
     #[inline]
     pub fn record(&mut self, us: u64) {

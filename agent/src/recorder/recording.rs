@@ -71,6 +71,7 @@ impl Recorder {
             redirected: self.redirected,
             location: self.location.clone(),
             stayed: self.stayed.clone(),
+            flows: self.flows.report(whole),
         }
     }
 

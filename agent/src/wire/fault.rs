@@ -59,6 +59,12 @@ kinds! {
     EchoTimeout = "echo_timeout",
     /// A redirect that leads outside the approved targets, or more of them than `--redirects` allows.
     Redirect = "redirect",
+    /// An answer is not as the playbook wants it, or a value of a step cannot be made.
+    Check = "check",
+    /// The playbook's script failed, or said that its client has.
+    Script = "script",
+    /// A step of a playbook needs a socket session, and the client has none.
+    NotConnected = "not_connected",
     /// The host itself failed: a local input or output error.
     Local = "local",
 }
@@ -90,7 +96,12 @@ impl Fault {
     /// The same with what the server said, cut to 512 bytes.
     pub fn with_answer(mut self, status: u16, body: &[u8]) -> Self {
         self.status = Some(status);
-        self.excerpt = body[..body.len().min(512)].to_vec();
+        self.with_excerpt(body)
+    }
+
+    /// The same with what was said, cut to 512 bytes.
+    pub fn with_excerpt(mut self, said: &[u8]) -> Self {
+        self.excerpt = said[..said.len().min(512)].to_vec();
         self
     }
 }

@@ -14,9 +14,12 @@ pub struct Program {
     pub slots: Vec<String>,
     /// One row of the CSV file for each client of this host, in the order of its client numbers. Empty: no file.
     pub rows: Vec<Vec<String>>,
+    /// Names of its columns, as scripts know them.
+    pub columns: Vec<String>,
     /// The script with hooks.
     pub script: Option<Script>,
-    /// ms since 1970 by the controller's clock when this was sent: the agent reads no wall clock.
+    /// ms since 1970 by the controller's clock when this was sent: the agent reads no wall clock. The agent moves it on to
+    /// the start instant when it knows that.
     pub sent_unix_ms: u64,
 }
 
@@ -38,6 +41,43 @@ pub struct Flow {
     pub weight: u32,
     /// In order. After the last one a client that is connected stays so until its end.
     pub steps: Vec<Step>,
+}
+
+/// A step in its place: what a flow is when its steps are counted through, those inside others after them.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The step.
+    pub step: &'a Step,
+    /// Number of the first line behind it and what is inside it.
+    pub after: usize,
+}
+
+impl Flow {
+    /// All steps, counted through from 0.
+    pub fn lines(&self) -> Vec<Line<'_>> {
+        fn walk<'a>(steps: &'a [Step], lines: &mut Vec<Line<'a>>) {
+            for step in steps {
+                let at = lines.len();
+                lines.push(Line { step, after: at + 1 });
+                walk(step.act.inside(), lines);
+                lines[at].after = lines.len();
+            }
+        }
+        let mut lines = Vec::new();
+        walk(&self.steps, &mut lines);
+        lines
+    }
+}
+
+/// What the tries of a step are counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// As connections.
+    Connections,
+    /// As hits.
+    Hits,
+    /// It cannot fail and is not timed.
+    Not,
 }
 
 /// One step.
@@ -94,6 +134,32 @@ pub enum Act {
     },
     /// Says what the script's `next_message` gives.
     Script(ScriptStep),
+}
+
+impl Act {
+    /// The steps inside it.
+    pub fn inside(&self) -> &[Step] {
+        match self {
+            Self::Every(every) => &every.steps,
+            Self::Repeat(repeat) => &repeat.steps,
+            _ => &[],
+        }
+    }
+
+    /// What its tries are counted as. A variable that cannot be set is a failed hit.
+    pub fn counted(&self) -> Counted {
+        match self {
+            Self::Connect(_) | Self::Reconnect(_) => Counted::Connections,
+            Self::Join(_)
+            | Self::Emit(_)
+            | Self::Send(_)
+            | Self::Expect(_)
+            | Self::Http(_)
+            | Self::Script(_)
+            | Self::Set { .. } => Counted::Hits,
+            Self::Disconnect | Self::Wait(_) | Self::Every(_) | Self::Repeat(_) => Counted::Not,
+        }
+    }
 }
 
 /// How a socket session is opened; what is `None` is as the share's engine has it.

@@ -27,6 +27,8 @@ pub enum ToAgent {
     Drain,
     /// Leave.
     Bye,
+    /// About a command to run, instead of a share.
+    Exec(super::exec::ToExec),
 }
 
 /// From an agent to the controller.
@@ -61,6 +63,8 @@ pub enum FromAgent {
         /// What was sent or received.
         line: String,
     },
+    /// About a command that was run.
+    Exec(super::exec::FromExec),
 }
 
 /// Who the agent is and what its host offers.

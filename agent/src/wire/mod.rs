@@ -8,6 +8,7 @@
 //! Never here: I/O policy, reading clocks.
 
 pub mod broadcast;
+pub mod exec;
 pub mod fault;
 pub mod flow;
 pub mod frame;

@@ -243,6 +243,37 @@ pub struct TargetRow {
     pub latency: Histogram,
 }
 
+/// What the clients of one flow of a playbook did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FlowRow {
+    /// As the playbook names it.
+    pub name: String,
+    /// Clients that began it; those that came back to it are counted once.
+    pub clients: u64,
+    /// Its steps that can fail, in order; those inside others after them, what hooks of a script said at the end.
+    pub steps: Vec<StepRow>,
+}
+
+/// What one step of a flow did. Over all flows those that connect add up to the connections, all others to the hits.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// As the playbook names it.
+    pub label: String,
+    /// It opens connections.
+    pub connects: bool,
+    /// Hits, or connections tried.
+    pub requests: u64,
+    /// That went well.
+    pub ok: u64,
+    /// That failed.
+    pub failed: u64,
+    /// That are not decided.
+    pub unfinished: u64,
+    /// Of those that went well: from the due time where there is one, else from when it was sent; of a connection from the
+    /// try until it stood. Empty in intervals.
+    pub latency: Histogram,
+}
+
 /// Everything counted so far: rows are cumulative.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
@@ -268,6 +299,8 @@ pub struct Counts {
     pub location: Option<String>,
     /// Why the first of the clients that stayed on polling did.
     pub stayed: Option<String>,
+    /// By flow of the playbook, in its order.
+    pub flows: Vec<FlowRow>,
 }
 
 /// One second of a run.

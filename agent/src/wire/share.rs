@@ -88,6 +88,15 @@ impl Deal {
     }
 }
 
+impl Deal {
+    /// Which of this host's numbers n is: the k of [`Deal::number`]; `None` when it is another host's.
+    pub fn place(&self, n: u64) -> Option<u64> {
+        let slots = u64::from(self.slots).max(1);
+        let slot = self.mine.iter().position(|slot| u64::from(*slot) == n % slots)?;
+        Some(n / slots * self.mine.len() as u64 + slot as u64)
+    }
+}
+
 /// Where a hit goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

@@ -1,9 +1,8 @@
 //! `swarm attack` as typed. The values are still text: what they mean, and every refusal, is in the files beside.
 
-use crate::cli::hosts::HostArgs;
+use crate::cli::crew_args::CrewArgs;
 use std::path::PathBuf;
 
-const FROM: &str = "From where";
 const AT: &str = "At what";
 const HTTP: &str = "At what: http";
 const SOCKETIO: &str = "At what: websocket, socketio and engineio";
@@ -22,25 +21,7 @@ pub struct AttackArgs {
     pub urls: Vec<String>,
 
     #[command(flatten)]
-    pub from: HostArgs,
-    /// The fleet that `swarm up` made [default without hosts: the one that is up]
-    #[arg(long, value_name = "NAME", help_heading = FROM)]
-    pub fleet: Option<String>,
-    /// N agents on this machine [default without hosts and fleet: 1]
-    #[arg(long, value_name = "N", help_heading = FROM)]
-    pub local: Option<String>,
-    /// Connect from these in turn: addresses, CIDR, A-B or iface:NAME, comma-separated; each host uses those it owns
-    #[arg(long, value_name = "LIST", help_heading = FROM)]
-    pub source_ips: Vec<String>,
-    /// Hosts that must be ready, a number or a share [default: 100%]
-    #[arg(long, value_name = "N|P%", help_heading = FROM)]
-    pub min_hosts: Option<String>,
-    /// An agent that hears nothing from here for so long stops, at most 5m [default: 10s]
-    #[arg(long, value_name = "T", help_heading = FROM)]
-    pub silence: Option<String>,
-    /// Agent to use on hosts of this architecture (x86_64, aarch64)
-    #[arg(long, value_name = "ARCH=FILE", help_heading = FROM)]
-    pub agent_binary: Vec<String>,
+    pub crew: CrewArgs,
 
     /// A playbook: a shipped one (`swarm playbook list`), or a file when it has a / or ends in .toml; flags override it
     #[arg(long, value_name = "NAME|FILE", help_heading = AT)]

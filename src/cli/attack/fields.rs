@@ -56,9 +56,9 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
     use Slot::{File, Switch, Text, Texts};
     Some(match flag {
         "url" => Texts(&mut args.urls),
-        "source-ips" => Texts(&mut args.source_ips),
-        "min-hosts" => Text(&mut args.min_hosts),
-        "silence" => Text(&mut args.silence),
+        "source-ips" => Texts(&mut args.crew.source_ips),
+        "min-hosts" => Text(&mut args.crew.min_hosts),
+        "silence" => Text(&mut args.crew.silence),
         "engine" => Text(&mut args.engine),
         "socketio" => Switch(&mut args.socketio),
         "header" => Texts(&mut args.header),

@@ -76,7 +76,7 @@ pub(super) fn load(
 pub(super) fn of_flows(args: &AttackArgs, kind: Kind, noted: &mut Noted) -> Result<Load, Usage> {
     let asked = asked(args)?;
     refuse_stage_with(&asked)?;
-    held(&asked, kind, false, noted).map(Load::Held)
+    held(args, &asked, kind, false, noted).map(Load::Held)
 }
 
 fn asked(args: &AttackArgs) -> Result<Asked, Usage> {

@@ -3,19 +3,16 @@
 
 pub mod args;
 mod broadcast;
-pub mod crew;
 mod engineio;
 mod fields;
-pub mod fleet;
 mod held;
 pub mod later;
 mod load;
-mod outputs;
+pub(super) mod outputs;
 pub mod played;
 mod protocol;
 mod reconnect;
 mod request;
-pub mod run_id;
 mod socketio;
 mod stages;
 pub mod steps;
@@ -23,8 +20,9 @@ mod target;
 mod watch;
 
 use self::args::AttackArgs;
-use super::Usage;
+use super::crew_args::{Noted, read, read_or};
 use super::hosts::{HostsFrom, SshOptions};
+use super::{Usage, joined, run_id};
 use crate::plan::Plan;
 use crate::playbook::load::Needs;
 use crate::playbook::{self, Book, place};
@@ -58,7 +56,7 @@ impl Surroundings {
                 .collect(),
             environment: Box::new(|name| std::env::var(name).ok()),
             run: run_id::fresh(),
-            fleets: fleet::known(),
+            fleets: joined::known(),
         }
     }
 }
@@ -110,30 +108,6 @@ pub enum Mode {
     ArmOnly,
 }
 
-/// What was filled in and what is in doubt, gathered on the way.
-#[derive(Debug, Default)]
-struct Noted {
-    defaults: Vec<String>,
-    notes: Vec<(String, String)>,
-}
-
-impl Noted {
-    fn took(&mut self, flag: impl Into<String>) {
-        self.defaults.push(flag.into());
-    }
-
-    /// Defaults of what a client of a playbook's flows never does.
-    fn forget_what_flows_say(&mut self) {
-        let said = ["no --emit", "no --message", "-m ", "--redirects ", "--ok "];
-        self.defaults
-            .retain(|default| !said.iter().any(|begin| default.starts_with(begin)));
-    }
-
-    fn note(&mut self, kind: &str, text: impl Into<String>) {
-        self.notes.push((kind.into(), text.into()));
-    }
-}
-
 /// What the flags mean, and the playbook that they name.
 pub fn understand(typed: &AttackArgs, around: &Surroundings) -> Result<AttackCommand, Usage> {
     let Some(named) = &typed.playbook else {
@@ -161,7 +135,7 @@ fn plain(
     if flows.is_some() {
         played::refuse_what_flows_say(args)?;
     }
-    let hosts = outputs::hosts(args, around, &mut noted)?;
+    let hosts = args.crew.hosts(&around.fleets, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
     let limits = request::limits(args, &mut noted)?;
     let speaks = protocol::says_something(&engine);
@@ -197,8 +171,8 @@ fn plain(
         tls: request::tls(args)?,
         backend_from: request::backend_from(args)?,
         limits,
-        sources: request::sources(args)?,
-        min_hosts: outputs::min_hosts(args, &mut noted)?,
+        sources: args.crew.sources()?,
+        min_hosts: args.crew.min_hosts(&mut noted)?,
         requirements,
         strict: args.strict,
         trace: args.trace_one,
@@ -208,11 +182,11 @@ fn plain(
         plan,
         notes: noted.notes,
         hosts,
-        ssh: args.from.ssh(),
+        ssh: args.crew.from.ssh(),
         outputs: outputs::outputs(args)?,
         mode: outputs::mode(args)?,
         yes: args.yes,
-        agent_binaries: outputs::agent_binaries(args)?,
+        agent_binaries: args.crew.agent_binaries()?,
         needs: book.map(|book| book.needs).unwrap_or_default(),
     })
 }
@@ -261,32 +235,6 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     }
     pairs.retain(|(typed, shown)| typed != shown);
     pairs
-}
-
-/// Reads one flag's value, its name before any error.
-fn read<T>(flag: &str, typed: &Option<String>, how: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Usage> {
-    typed
-        .as_deref()
-        .map(|text| how(text).map_err(|error| Usage(format!("{flag} {text}: {error}"))))
-        .transpose()
-}
-
-/// Reads one flag's value or takes its default, which is then printed.
-fn read_or<T: Copy>(
-    flag: &str,
-    typed: &Option<String>,
-    how: impl Fn(&str) -> Result<T, String>,
-    default: T,
-    shown: impl Fn(T) -> String,
-    noted: &mut Noted,
-) -> Result<T, Usage> {
-    match read(flag, typed, how)? {
-        Some(value) => Ok(value),
-        None => {
-            noted.took(format!("{flag} {}", shown(default)));
-            Ok(default)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,16 +7,10 @@ use super::target::Aim;
 use super::{Kind, Noted, Surroundings, read, read_or};
 use crate::cli::Usage;
 use crate::cli::units::{self, SECOND, show_duration};
-use crate::plan::SourceRange;
 use crate::secret;
 use base64::Engine as _;
-use std::net::IpAddr;
 use std::path::Path;
 use swarm_agent::wire::share::{BackendFrom, Limits, Request, Target, Tls};
-
-/// Agents are pinged every second; a shorter silence would stop a run over one delayed packet.
-const SHORTEST_SILENCE: u64 = 2 * SECOND;
-const LONGEST_SILENCE: u64 = 300 * SECOND;
 
 /// Headers that swarm sets itself, and what to use instead.
 const TAKEN: [(&str, &str); 7] = [
@@ -224,7 +218,7 @@ pub(super) fn limits(args: &AttackArgs, noted: &mut Noted) -> Result<Limits, Usa
             show_duration,
             noted,
         )?,
-        silence: read_or("--silence", &args.silence, silence, 10 * SECOND, show_duration, noted)?,
+        silence: args.crew.silence(noted)?,
         resolve_every: read("--resolve-every", &args.resolve_every, |text| match text {
             "once" => Ok(None),
             text => units::duration_above_zero(text).map(Some),
@@ -235,14 +229,6 @@ pub(super) fn limits(args: &AttackArgs, noted: &mut Noted) -> Result<Limits, Usa
         }),
     };
     Ok(limits)
-}
-
-fn silence(text: &str) -> Result<u64, String> {
-    let time = units::duration(text)?;
-    match time {
-        SHORTEST_SILENCE..=LONGEST_SILENCE => Ok(time),
-        _ => Err("between 2s and 5m".into()),
-    }
 }
 
 /// `--backend-from`.
@@ -258,49 +244,4 @@ pub(super) fn backend_from(args: &AttackArgs) -> Result<BackendFrom, Usage> {
         )),
         _ => Err(Usage(format!("--backend-from {typed}: header:NAME or cookie:NAME"))),
     }
-}
-
-/// `--source-ips`.
-pub(super) fn sources(args: &AttackArgs) -> Result<Vec<SourceRange>, Usage> {
-    let parts = args.source_ips.iter().flat_map(|list| list.split(','));
-    parts
-        .map(|part| source(part.trim()).map_err(|error| Usage(format!("--source-ips {part}: {error}"))))
-        .collect()
-}
-
-/// The same of one host's `sources=`.
-pub(super) fn source_ranges(typed: &str) -> Result<Vec<SourceRange>, String> {
-    typed.split(',').map(|part| source(part.trim())).collect()
-}
-
-fn source(text: &str) -> Result<SourceRange, String> {
-    let address = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>();
-    if let Some(name) = text.strip_prefix("iface:") {
-        let plain = !name.is_empty() && name.len() < 16 && name.chars().all(|c| c.is_ascii_graphic() && c != '/');
-        return plain
-            .then(|| SourceRange::Interface(name.to_string()))
-            .ok_or_else(|| "no interface name".into());
-    }
-    if let Ok(one) = address(text) {
-        return Ok(SourceRange::One(one));
-    }
-    if text.contains('/') {
-        return text
-            .parse()
-            .map(SourceRange::Net)
-            .map_err(|_| "no network: 10.0.0.0/24".into());
-    }
-    let wrong = || "an address, a network (10.0.0.0/24), a range (10.0.0.4-10.0.0.9) or iface:NAME".to_string();
-    let (from, to) = text.split_once('-').ok_or_else(wrong)?;
-    let (from, to) = (
-        address(from.trim()).map_err(|_| wrong())?,
-        address(to.trim()).map_err(|_| wrong())?,
-    );
-    if from.is_ipv4() != to.is_ipv4() {
-        return Err("both ends must be IPv4 or both IPv6".into());
-    }
-    if from > to {
-        return Err(format!("the wrong way round: {to}-{from}?"));
-    }
-    Ok(SourceRange::Range(from, to))
 }

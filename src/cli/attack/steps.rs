@@ -1,15 +1,15 @@
 //! The steps of `swarm attack`, in order. Each is one call; the details are elsewhere.
 
-use super::crew::{self, Ways};
-use super::fleet::{self, Joined};
 use super::{AttackCommand, Mode, played, watch};
 use crate::cli::ask;
+use crate::cli::crew::{self, Reach, Ways};
 use crate::cli::hosts::HostFile;
+use crate::cli::joined::{self, Joined, Wanted};
 use crate::cli::preview::{first_line, preview};
 use crate::conduct::notice::Notice;
 use crate::conduct::outcome::{HostEnd, Outcome};
 use crate::conduct::server;
-use crate::conduct::{ConductError, Until, conduct};
+use crate::conduct::{ConductError, Until, conduct, planned_end};
 use crate::consent::{self, Approach, Decision};
 use crate::error::{Error, Exit};
 use crate::fleet::host::Host;
@@ -92,7 +92,12 @@ pub async fn run(
     };
     let (events, happening) = mpsc::unbounded_channel();
     let entrants = crew::entrants(hosts)?;
-    let ways = Ways::open(command, hosts, fleet, &events).await?;
+    let reach = Reach {
+        run: &command.plan.run,
+        ssh: &command.ssh,
+        agent_binaries: &command.agent_binaries,
+    };
+    let ways = Ways::open(reach, hosts, fleet, &events).await?;
     drop(events);
     match conduct(command.plan.clone(), entrants, until, consented, happening, notices).await {
         Err(ConductError::Left) => {
@@ -106,7 +111,8 @@ pub async fn run(
     }
 }
 
-fn refusal(error: ConductError) -> Error {
+/// What the conductor's error means for the command.
+pub(in crate::cli) fn refusal(error: ConductError) -> Error {
     match error {
         ConductError::TooFew { .. } => Error::NoLoad(error.to_string()),
         ConductError::SourceUnowned(_) => Error::Usage(error.to_string().into()),
@@ -119,10 +125,11 @@ fn refusal(error: ConductError) -> Error {
 pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
     let mut hosts = command.hosts.hosts()?;
     let joined = match command.hosts.fleet.clone() {
-        Some(name) => Some(fleet::join(&mut command, &name, hosts.len()).await?),
+        Some(name) => Some(joined::join(wanted(&command), &name, hosts.len()).await?),
         None => None,
     };
     if let Some(joined) = &joined {
+        command.notes.extend(joined.notes.iter().cloned());
         hosts.splice(0..0, joined.hosts.iter().cloned());
     }
     let listed = hosts.iter().filter_map(|host| host.sources.as_deref());
@@ -149,6 +156,16 @@ pub async fn attack(mut command: AttackCommand) -> Result<Exit, Error> {
         return show::out(&armed(&outcome)).map(|()| Exit::Ok).map_err(unwritten);
     }
     finish(&command, outcome)
+}
+
+fn wanted(command: &AttackCommand) -> Wanted {
+    let plan = &command.plan;
+    Wanted {
+        min_hosts: plan.min_hosts,
+        own_sources: !plan.sources.is_empty(),
+        lasts: planned_end(&plan.load).map(|end| end + plan.limits.grace),
+        network: command.mode != Mode::DryRun,
+    }
 }
 
 /// Runs with the live line on.

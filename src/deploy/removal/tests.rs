@@ -86,6 +86,7 @@ async fn only_what_deploy_leaves_is_removed() {
     let machine = Machine::new();
     let folder = machine.folder();
     std::fs::create_dir_all(folder.join(format!("{NAME}.gone.77/deep"))).unwrap();
+    std::fs::create_dir_all(folder.join("exec-1m85pzp45s2j-77/deep")).unwrap();
     std::fs::create_dir_all(folder.join("agent-fedcba9876543210")).unwrap();
     let elsewhere = machine.root.path().join("elsewhere");
     std::fs::write(&elsewhere, "precious").unwrap();
@@ -98,13 +99,16 @@ async fn only_what_deploy_leaves_is_removed() {
         ".part.x",
         ".part.UP.1",
         "notes",
+        "exec-notes",
+        "exec-1m85pzp45s2j-x",
+        "exec-A-1",
     ];
     for name in ours.iter().chain(&others) {
         std::fs::write(folder.join(name), "x").unwrap();
     }
     symlink(&elsewhere, folder.join("agent-aaaaaaaaaaaaaaaa")).unwrap();
     symlink(machine.root.path(), folder.join("agent-aaaaaaaaaaaaaaaa.gone.1")).unwrap();
-    assert_eq!(counts(&removed(&machine).await), (0, ours.len() + 1, 0, 0));
+    assert_eq!(counts(&removed(&machine).await), (0, ours.len() + 2, 0, 0));
     let mut left = machine.files(&folder);
     left.sort();
     let mut expected: Vec<String> = others.iter().map(|name| (*name).to_owned()).collect();

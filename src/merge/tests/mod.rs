@@ -3,7 +3,7 @@
 mod broadcast;
 mod sums;
 
-use super::fixture::{SECOND, closed_loop, held, open_loop, recorded};
+use super::fixture::{SECOND, closed_loop, held, open_loop, played, recorded};
 use super::parts::By;
 use super::summary::HostStatus;
 use super::*;

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use swarm_agent::wire::report::StepRow;
 
 #[test]
 fn honest_outcomes_add_up() {
@@ -12,6 +13,7 @@ fn honest_outcomes_add_up() {
         ("held silent", held(3, None)),
         ("held, one message", held(2, Some(Cadence::Once))),
         ("held, a rate in total", held(2, total_cadence())),
+        ("a playbook", played(3)),
     ] {
         let summary = merge(&outcome);
         assert_eq!(summary.warnings, [], "{name}");
@@ -227,6 +229,41 @@ fn fixture_interval(outcome: &Outcome, seq: u32) -> swarm_agent::wire::report::I
             (Latency::RequestFailed, samples(point.errors as usize)),
         ],
         cpu_busy: None,
+    }
+}
+
+#[test]
+fn steps_of_a_playbook_are_proven_and_added_up() {
+    let summary = merge(&played(3));
+    let flow = &summary.flows[0];
+    let tally = &summary.whole.tally;
+    assert_eq!((summary.flows.len(), flow.clients), (1, tally.connections.attempted));
+    assert_eq!(
+        (flow.steps[1].requests, flow.steps[1].latency.count),
+        (tally.requests, tally.ok)
+    );
+    assert_eq!(summary.row_latency, Latency::Service);
+    type Corruption = fn(&mut StepRow);
+    let cases: [(usize, Corruption); 6] = [
+        (0, |step| step.requests += 1),
+        (0, |step| (step.ok, step.failed) = (step.ok - 1, step.failed + 1)),
+        (1, |step| step.requests -= 1),
+        (1, |step| {
+            (step.ok, step.unfinished) = (step.ok - 1, step.unfinished + 1)
+        }),
+        (1, |step| step.latency.count += 1),
+        (1, |step| step.latency.buckets[0].1 += 1),
+    ];
+    for (at, corrupt) in cases {
+        let mut outcome = played(3);
+        corrupt(&mut report(&mut outcome, 1).counts.flows[0].steps[at]);
+        let summary = merge(&outcome);
+        let found = summary.warnings.iter().find(|w| w.kind == "sum_flows");
+        assert!(
+            found.is_some_and(|w| w.text.starts_with("h1: ")),
+            "{at} {:?}",
+            summary.warnings
+        );
     }
 }
 

@@ -11,6 +11,7 @@ mod crowd;
 mod deploy;
 mod down_hosts;
 mod ends;
+mod exec;
 mod fleet;
 mod fleet_ends;
 mod fleet_faults;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Trial> {
         reconnect::CASES,
         clocks::CASES,
         ends::CASES,
+        exec::CASES,
         deploy::CASES,
         down_hosts::CASES,
         hosts_refused::CASES,

@@ -1,7 +1,8 @@
-//! The hosts of an attack: from the words that name them to agents that said hello. Never here: what they do.
+//! The hosts of a run: from the words that name them to agents that said hello. Never here: what they do.
 
-use super::AttackCommand;
-use super::fleet::Joined;
+use super::crew_args::source_ranges;
+use super::hosts::SshOptions;
+use super::joined::Joined;
 use crate::agent_binary::AgentBinaries;
 use crate::cli::preview::Crew;
 use crate::clock::now_ns;
@@ -15,6 +16,7 @@ use crate::link::{Link, LinkEvent};
 use crate::plan::SourceRange;
 use crate::signal::Signals;
 use crate::transport::{Local, Transport};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -70,7 +72,7 @@ pub fn entrants(hosts: &[Host]) -> Result<Vec<Entrant>, Error> {
         .iter()
         .map(|host| {
             let sources = match &host.sources {
-                Some(typed) => super::request::source_ranges(typed)
+                Some(typed) => source_ranges(typed)
                     .map_err(|error| Error::Hosts(format!("{}: sources={typed}: {error}", host.origin).into()))?,
                 None => Vec::<SourceRange>::new(),
             };
@@ -84,6 +86,17 @@ pub fn entrants(hosts: &[Host]) -> Result<Vec<Entrant>, Error> {
         .collect()
 }
 
+/// How a run's hosts are reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach<'a> {
+    /// Names the run.
+    pub run: &'a str,
+    /// How ssh is told to.
+    pub ssh: &'a SshOptions,
+    /// Agents of other architectures: `(x86_64, file)`.
+    pub agent_binaries: &'a [(String, PathBuf)],
+}
+
 /// Everything that runs beside the conductor and sends it events.
 pub struct Ways {
     tasks: TaskTracker,
@@ -93,7 +106,7 @@ pub struct Ways {
 impl Ways {
     /// Begins to reach every host, to tick and to listen for interrupts; all of it arrives at `events`.
     pub async fn open(
-        command: &AttackCommand,
+        reach: Reach<'_>,
         hosts: &[Host],
         fleet: Option<&Joined>,
         events: &UnboundedSender<Event>,
@@ -105,21 +118,21 @@ impl Ways {
         };
         ways.spawn(tick(events.clone()));
         ways.spawn(interrupts(signals, events.clone()));
-        let typed: Vec<String> = command
+        let typed: Vec<String> = reach
             .agent_binaries
             .iter()
             .map(|(arch, file)| format!("{arch}={}", file.display()))
             .collect();
         let binaries = AgentBinaries::with_overrides(&typed).map_err(|error| Error::Usage(error.to_string().into()))?;
         let binaries = Arc::new(binaries);
-        let transports = Transports::of(command, hosts, fleet, &binaries).await?;
+        let transports = Transports::of(reach, hosts, fleet, &binaries).await?;
         for (index, host) in hosts.iter().enumerate() {
             let errand = Errand {
                 index,
                 host: host.clone(),
                 transport: transports.of_host(host)?,
                 binaries: Arc::clone(&binaries),
-                nonce: nonce(&command.plan.run, index),
+                nonce: nonce(reach.run, index),
                 events: events.clone(),
             };
             ways.spawn(errand.run());
@@ -160,7 +173,7 @@ struct Transports {
 
 impl Transports {
     async fn of(
-        command: &AttackCommand,
+        reach: Reach<'_>,
         hosts: &[Host],
         fleet: Option<&Joined>,
         binaries: &AgentBinaries,
@@ -182,12 +195,12 @@ impl Transports {
             None => None,
         };
         let ssh = if hosts.iter().any(|host| !is_local(&host) && !is_fleet(host)) {
-            Some(Arc::new(Transport::Ssh(command.ssh.open().await?)))
+            Some(Arc::new(Transport::Ssh(reach.ssh.open().await?)))
         } else {
             None
         };
         let fleet = match fleet {
-            Some(joined) => Some(Arc::new(joined.transport(command).await?)),
+            Some(joined) => Some(Arc::new(joined.transport(reach.ssh.config.clone()).await?)),
             None => None,
         };
         Ok(Self { ssh, fleet, local })

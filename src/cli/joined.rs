@@ -1,20 +1,33 @@
-//! The fleet that an attack runs from: what the ledger knows and EC2 still has, how it is reached, when it ends. Never
-//! here: lists of hosts, load.
+//! The fleet that a run comes from: what the ledger knows and EC2 still has, how it is reached, when it ends. Never here:
+//! lists of hosts, load.
 
-use super::{AttackCommand, Mode};
-use crate::cli::fleet_access;
-use crate::cli::units::{SECOND, comma, show_duration};
-use crate::conduct::planned_end;
+use super::fleet_access;
+use super::units::{SECOND, comma, show_duration};
 use crate::error::{Error, Exit};
 use crate::fleet::host::Host;
 use crate::fleet::ledger::{FleetFolder, Ledger};
+use crate::plan::MinHosts;
 use crate::show;
 use crate::state::{Hold, Lock, State, lock};
 use crate::transport::Transport;
 use jiff::Timestamp;
+use std::path::PathBuf;
 
 /// A minute more than is needed is asked for.
 const ROOM: u64 = 60 * SECOND;
+
+/// What a run wants of its fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Hosts that must be there.
+    pub min_hosts: MinHosts,
+    /// The command line names sources, which count instead of the hosts' own.
+    pub own_sources: bool,
+    /// How long the run takes at most, ns, where that is known.
+    pub lasts: Option<u64>,
+    /// Whether EC2 may be asked what it still has.
+    pub network: bool,
+}
 
 /// A fleet that is used; nobody takes it down meanwhile.
 pub struct Joined {
@@ -22,6 +35,8 @@ pub struct Joined {
     folder: FleetFolder,
     /// Its hosts that are ready.
     pub hosts: Vec<Host>,
+    /// What is in doubt about it: `(kind, text)`.
+    pub notes: Vec<(String, String)>,
     _used: Option<Lock>,
 }
 
@@ -54,9 +69,9 @@ pub fn known() -> Vec<String> {
     names.into_iter().filter(says_something).collect()
 }
 
-/// Takes the fleet that the command names, as EC2 has it now, beside so many hosts of lists. Without a network
+/// Takes the fleet of this name, as EC2 has it now, beside so many hosts of lists. Without a network
 /// (`--dry-run`): as the ledger has it.
-pub async fn join(command: &mut AttackCommand, name: &str, beside: usize) -> Result<Joined, Error> {
+pub async fn join(wanted: Wanted, name: &str, beside: usize) -> Result<Joined, Error> {
     let state = State::real()?;
     let folder = FleetFolder(state.fleet(name)?);
     let ledger = Ledger::read(&folder)?;
@@ -66,7 +81,7 @@ pub async fn join(command: &mut AttackCommand, name: &str, beside: usize) -> Res
     })?;
     let asked = ledger.hosts().count();
     let mut used = None;
-    if command.mode != Mode::DryRun {
+    if wanted.network {
         used = Some(lock(
             &folder.use_lock(),
             Hold::Shared,
@@ -75,19 +90,21 @@ pub async fn join(command: &mut AttackCommand, name: &str, beside: usize) -> Res
         reconciled(&mut ledger, name).await?;
     }
     let mut hosts = ledger.ready_hosts();
-    if !command.plan.sources.is_empty() {
+    if wanted.own_sources {
         hosts.iter_mut().for_each(|host| host.sources = None);
     }
+    let mut notes = Vec::new();
     if hosts.len() < asked || asked == 0 {
-        short(command, name, hosts.len(), asked, beside)?;
+        notes.push(short(wanted, name, hosts.len(), asked, beside)?);
     }
     let joined = Joined {
         ledger,
         folder,
         hosts,
+        notes,
         _used: used,
     };
-    joined.outlasts(command, name)?;
+    joined.outlasts(wanted, name)?;
     Ok(joined)
 }
 
@@ -136,8 +153,8 @@ async fn reconciled(_ledger: &mut Ledger, name: &str) -> Result<(), Error> {
     ))
 }
 
-/// Some hosts are gone or not ready.
-fn short(command: &mut AttackCommand, name: &str, there: usize, asked: usize, beside: usize) -> Result<(), Error> {
+/// Some hosts are gone or not ready: the note that says so, where the others suffice.
+fn short(wanted: Wanted, name: &str, there: usize, asked: usize, beside: usize) -> Result<(String, String), Error> {
     if asked == 0 {
         return Err(Error::NoLoad(format!(
             "fleet {name} has no host: `swarm up -s N --fleet {name}` launches some, `swarm down --fleet {name}` clears what is left of it"
@@ -147,20 +164,19 @@ fn short(command: &mut AttackCommand, name: &str, there: usize, asked: usize, be
         "{} of {asked} hosts of fleet {name} are gone or not ready",
         asked - there
     );
-    if there == 0 || there + beside < command.plan.min_hosts.of(asked + beside) {
+    if there == 0 || there + beside < wanted.min_hosts.of(asked + beside) {
         return Err(Error::NoLoad(format!(
             "{lacking}: `swarm up -s {asked} --fleet {name}` brings them back; --min-hosts {} goes on without them",
             (there + beside).max(1)
         )));
     }
-    command.notes.push(("hosts".to_owned(), lacking));
-    Ok(())
+    Ok(("hosts".to_owned(), lacking))
 }
 
 impl Joined {
     /// SSH to its hosts.
-    pub async fn transport(&self, command: &AttackCommand) -> Result<Transport, Error> {
-        fleet_access::transport(&self.ledger, &self.folder, command.ssh.config.clone()).await
+    pub async fn transport(&self, ssh_config: Option<PathBuf>) -> Result<Transport, Error> {
+        fleet_access::transport(&self.ledger, &self.folder, ssh_config).await
     }
 
     /// `fleet default: 8 hosts, 8 addresses, eu-west-1`
@@ -197,11 +213,10 @@ impl Joined {
     }
 
     /// A run that its hosts would not live to see the end of is refused.
-    fn outlasts(&self, command: &AttackCommand, name: &str) -> Result<(), Error> {
-        let (Some(left), Some(end)) = (self.left_s(), planned_end(&command.plan.load)) else {
+    fn outlasts(&self, wanted: Wanted, name: &str) -> Result<(), Error> {
+        let (Some(left), Some(needed)) = (self.left_s(), wanted.lasts) else {
             return Ok(());
         };
-        let needed = end + command.plan.limits.grace;
         if left > 0 && needed <= left.unsigned_abs() * SECOND {
             return Ok(());
         }
