@@ -88,6 +88,7 @@ fn dealt(program: &Program, deal: &Deal, load: &Load) -> Box<Program> {
     Box::new(Program {
         flows: program.flows.clone(),
         slots: program.slots.clone(),
+        columns: program.columns.clone(),
         rows: mine.cloned().collect(),
         script: program.script.clone(),
         sent_unix_ms: program.sent_unix_ms,

@@ -1,9 +1,11 @@
 //! The plan as it is printed before the load. Returns text; `show` prints it. Pure.
 
+mod flows;
+
+use self::flows::flows;
 use super::units::{comma, show_duration, show_number, show_rate};
 use crate::plan::Plan;
 use crate::split::{self, Portion};
-use swarm_agent::wire::flow::{Act, Program, Step};
 use swarm_agent::wire::share::{
     Broadcast, Cadence, Carrier, Closed, Eio, Engine, Held, Level, Load, Open, Stage, Version,
 };
@@ -292,42 +294,6 @@ fn way_back(held: &Held) -> Option<String> {
         text.push_str(&format!("; storm after {}", storms.join(", ")));
     }
     Some(text)
-}
-
-/// `chat: 3 of 4 clients, 5 steps`; what a script and a sheet add.
-fn flows(program: &Program) -> Vec<String> {
-    let all: u64 = program.flows.iter().map(|flow| u64::from(flow.weight)).sum();
-    let mut lines: Vec<String> = program
-        .flows
-        .iter()
-        .map(|flow| {
-            let steps = match steps(&flow.steps) {
-                1 => "1 step".to_string(),
-                n => format!("{n} steps"),
-            };
-            match program.flows.len() {
-                1 => format!("{}: {steps}", flow.name),
-                _ => format!("{}: {} of {all} clients, {steps}", flow.name, flow.weight),
-            }
-        })
-        .collect();
-    if let Some(script) = &program.script {
-        lines.push(format!("script {}", script.name));
-    }
-    if !program.rows.is_empty() {
-        lines.push(format!("{} rows dealt out", comma(program.rows.len() as u64)));
-    }
-    lines
-}
-
-/// Steps, those that are repeated counted once.
-fn steps(steps: &[Step]) -> usize {
-    let inner = |step: &Step| match &step.act {
-        Act::Every(every) => self::steps(&every.steps),
-        Act::Repeat(repeat) => self::steps(&repeat.steps),
-        _ => 0,
-    };
-    steps.iter().map(|step| 1 + inner(step)).sum()
 }
 
 /// `100/s for 30s, then to 500/s in 1m`.

@@ -217,6 +217,7 @@ impl Book {
         Ok(Program {
             flows,
             slots,
+            columns: columns.to_vec(),
             rows: Vec::new(),
             script,
             sent_unix_ms: 0,

@@ -330,7 +330,7 @@ fn secrets_stay_secret() {
 #[test]
 fn needs_are_met_or_named() {
     let needs = |hosts, sources| Needs { hosts, sources };
-    let ranges = |text: &str| crate::cli::attack::request::source_ranges(text).unwrap();
+    let ranges = |text: &str| crate::cli::crew_args::source_ranges(text).unwrap();
     assert_eq!(unmet(needs(None, None), 1, &[], 0), None);
     assert!(
         unmet(needs(Some(2), None), 1, &[], 0)
