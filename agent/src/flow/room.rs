@@ -330,7 +330,11 @@ impl Room {
 
     /// A client stands: it gets its messages from now on.
     pub fn opened(&self, number: u64, post: &Rc<Post>, now: Instant) {
-        if self.senders.as_ref().is_some_and(|(one_in, _)| !number.is_multiple_of(*one_in)) {
+        if self
+            .senders
+            .as_ref()
+            .is_some_and(|(one_in, _)| !number.is_multiple_of(*one_in))
+        {
             return;
         }
         match &self.plan.cadence {
