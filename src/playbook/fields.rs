@@ -77,12 +77,12 @@ pub fn fields(reading: &Reading, top: &Section<'_>, folder: &Path) -> Vec<Field>
 }
 
 /// A broadcast without flows, as its flags.
-pub fn of_broadcast(broadcast: &Broadcast, line: usize) -> [Field; 2] {
+pub fn of_broadcast(broadcast: &Broadcast, table: &Entry) -> [Field; 2] {
     let field = |flag, key: &str, value: String| Field {
         flag,
         what: format!("[broadcast] {key}"),
         values: vec![value],
-        line,
+        line: table.node.get(key).map_or(table.line, |entry| entry.line),
     };
     [
         field("broadcast", "event", broadcast.event.clone()),

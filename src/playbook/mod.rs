@@ -163,7 +163,7 @@ fn parts(source: &Source, reading: &Reading, tree: &Node) -> Option<Parts> {
         .and_then(|section| load::broadcast(&section, has_flows));
     let mut fields = fields::fields(reading, &top, &source.folder);
     if let (false, Some(broadcast), Some(entry)) = (has_flows, &broadcast, top.get("broadcast")) {
-        fields.extend(fields::of_broadcast(broadcast, entry.line));
+        fields.extend(fields::of_broadcast(broadcast, entry));
     }
     Some(Parts {
         about: top.text("about"),

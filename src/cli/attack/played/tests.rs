@@ -182,7 +182,7 @@ fn errors_about_a_playbooks_values_name_their_line() {
         ),
         (
             &format!("{HELD}[broadcast]\nevent = 'x'"),
-            "DIR/p.toml:8: broadcast: nobody emits",
+            "DIR/p.toml:8: [broadcast] event: --broadcast x: nothing is emitted",
         ),
         (
             &format!("{HELD}rate = 5\n[[flow]]\nsteps = [{{ connect = true }}]"),
