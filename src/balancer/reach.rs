@@ -144,7 +144,9 @@ mod tests {
     #[test]
     fn verdicts_come_from_evidence_alone() {
         let three = ["s1", "s2", "s3"];
-        let cases: [(&[&str], u64, &[&[u64]], Option<&str>); 9] = [
+        // backends, receipts due of each pair, receipts, verdict
+        type Case<'a> = (&'a [&'a str], u64, &'a [&'a [u64]], Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
             (&[], 100, &[], None),
             (&["s1"], 100, &[&[100]], None),
             (&["s1", "s2"], 9, &[&[9, 0], &[0, 9]], None),

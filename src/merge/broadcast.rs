@@ -172,13 +172,16 @@ fn marks_differ(rows: &[CastRow]) -> bool {
     marks.windows(2).all(|pair| pair[0] != pair[1])
 }
 
+/// Where something was emitted and where it was heard, by name.
+type Ends<'a> = (Option<&'a str>, Option<&'a str>);
+
 /// Every pair on which something was due or came. A mark that is no backend's stands for one that is not known.
 fn pairs(rows: &[CastRow]) -> Vec<Pair> {
     let names: BTreeMap<u32, Option<&str>> = rows
         .iter()
         .map(|row| (mark(row.backend.as_deref()), row.backend.as_deref()))
         .collect();
-    let mut pairs: BTreeMap<(Option<&str>, Option<&str>), (u64, u64)> = BTreeMap::new();
+    let mut pairs: BTreeMap<Ends<'_>, (u64, u64)> = BTreeMap::new();
     for to in rows {
         let heard_on = to.backend.as_deref();
         for from in rows {

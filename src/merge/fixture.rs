@@ -1,14 +1,17 @@
 //! Outcomes that add up, for tests: made from samples as an honest agent would report them.
 
+mod played;
+
+pub use played::played;
+
 use crate::conduct::outcome::{Clock, Ended, HostEnd, HostOutcome, Outcome, Progress};
 use crate::plan::{MinHosts, Plan};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use swarm_agent::wire::flow::{Flow, Program};
 use swarm_agent::wire::histogram::{HIGHEST_US, Histogram, bucket_of};
 use swarm_agent::wire::message::{Armed, Hello};
 use swarm_agent::wire::report::{
-    BackendRow, Connections, Counts, FlowRow, Interval, Latency, Messages, Report, SourceRow, StepRow, Tally, TargetRow,
+    BackendRow, Connections, Counts, Interval, Latency, Messages, Report, SourceRow, Tally, TargetRow,
 };
 use swarm_agent::wire::share::{
     BackendFrom, Cadence, Carrier, Closed, Consent, Deal, Eio, Engine, Held, Http, Level, Limits, Load, Open,
@@ -93,61 +96,6 @@ pub fn held(hosts: u32, cadence: Option<Cadence>) -> Outcome {
         version: Eio::Auto,
     });
     outcome(engine, load, hosts, held_host)
-}
-
-/// The same clients, one emit each, by a playbook of two steps.
-pub fn played(hosts: u32) -> Outcome {
-    let mut outcome = held(hosts, Some(Cadence::Once));
-    let quiet = |load: &mut Load| {
-        if let Load::Held(held) = load {
-            held.cadence = None;
-        }
-    };
-    let program = Some(Box::new(Program {
-        flows: vec![Flow {
-            name: "chat".into(),
-            weight: 1,
-            steps: Vec::new(),
-        }],
-        ..Program::default()
-    }));
-    quiet(&mut outcome.plan.load);
-    outcome.plan.program = program.clone();
-    for host in &mut outcome.hosts {
-        if let Some(share) = &mut host.share {
-            quiet(&mut share.load);
-            share.program = program.clone();
-        }
-        if let HostEnd::Reported(report) = &mut host.end {
-            let (tally, c) = (&report.counts.tally, &report.counts.tally.connections);
-            let of = |name| {
-                report
-                    .latency
-                    .iter()
-                    .find(|(have, _)| *have == name)
-                    .map(|(_, h)| h.clone())
-            };
-            let step = |label: &str, connects, requests, ok, latency| StepRow {
-                label: label.into(),
-                connects,
-                requests,
-                ok,
-                failed: 0,
-                unfinished: 0,
-                latency: of(latency).unwrap_or_default(),
-            };
-            let flow = FlowRow {
-                name: "chat".into(),
-                clients: c.attempted,
-                steps: vec![
-                    step("1 connect", true, c.attempted, c.opened, Latency::Handshake),
-                    step("2 emit say", false, tally.requests, tally.ok, Latency::Service),
-                ],
-            };
-            report.counts.flows = vec![flow];
-        }
-    }
-    outcome
 }
 
 fn http() -> Engine {

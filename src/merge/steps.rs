@@ -4,6 +4,9 @@ use super::identities::Proof;
 use super::mismatch::Identity;
 use swarm_agent::wire::report::{Counts, StepRow};
 
+/// A number that is kept in every step, and its total.
+type Sum = (&'static str, fn(&StepRow) -> u64, u64);
+
 /// Proves the steps of one host. `connects`: steps open every connection that is counted.
 pub(super) fn proof(proof: &mut Proof, counts: &Counts, connects: bool) {
     let steps = || counts.flows.iter().flat_map(|flow| &flow.steps);
@@ -24,14 +27,14 @@ pub(super) fn proof(proof: &mut Proof, counts: &Counts, connects: bool) {
         }
     }
     let tally = &counts.tally;
-    let hits: [(&str, fn(&StepRow) -> u64, u64); 4] = [
+    let hits: [Sum; 4] = [
         ("requests", |step| step.requests, tally.requests),
         ("ok", |step| step.ok, tally.ok),
         ("failed", |step| step.failed, tally.failed),
         ("unfinished", |step| step.unfinished, tally.unfinished),
     ];
     let c = &tally.connections;
-    let connections: [(&str, fn(&StepRow) -> u64, u64); 4] = [
+    let connections: [Sum; 4] = [
         ("connections attempted", |step| step.requests, c.attempted),
         ("connections opened", |step| step.ok, c.opened),
         ("connections failed", |step| step.failed, c.failed),

@@ -5,13 +5,13 @@
 use super::answer::{Answer, Waiting};
 use super::cast::Caster;
 use super::comeback::{Ending, closed, comes_back};
+use super::link::Link;
 use super::room::{Post, Room};
 use crate::codec::session::Said;
-use crate::engine::reach::{Arrival, Failure, Reach, Thread};
-use crate::engine::{socketio, websocket};
+use crate::engine::reach::{Reach, Thread};
 use crate::pacer;
 use crate::recorder::{BackendId, ConnectTimes, Recorder, SourceId};
-use crate::wire::fault::{Fault, FaultKind};
+use crate::wire::fault::Fault;
 use crate::wire::report::Latency;
 use crate::wire::share::Engine;
 use std::collections::VecDeque;
@@ -24,14 +24,6 @@ use tokio::time::{Sleep, sleep_until};
 
 /// So long a closing client waits for its server.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Part of a client that is boxed as a whole.
-#[allow(clippy::large_enum_variant)]
-enum Link {
-    /// With the messages whose writing was not told yet.
-    Websocket(websocket::Session, u32),
-    Socketio(Box<socketio::Session>),
-}
 
 /// A connected client. Dropping it closes its sockets without a farewell.
 pub(super) struct Client {
@@ -87,7 +79,7 @@ pub(super) async fn open(
     worker.recorder.borrow_mut().attempted(due, now);
     let connected = tokio::select! {
         biased;
-        connected = connect(room, reach, now + worker.dialer.limit()) => connected,
+        connected = Link::open(room, reach, now + worker.dialer.limit()) => connected,
         // closed while it was being opened: it stays unfinished
         () = closed(post) => return Err(Ending::Closed),
     };
@@ -159,24 +151,6 @@ pub(super) fn record(reach: &Reach, recorder: &mut Recorder) {
     }
 }
 
-async fn connect(room: &Room, reach: &Rc<Reach>, deadline: Instant) -> Result<(Link, Arrival), Failure> {
-    match &reach.share.engine {
-        Engine::Websocket(plan) => {
-            let path = reach.dialer.target(reach.target).path.clone();
-            let (session, arrival) = websocket::open(reach, &path, plan.subprotocol.as_deref(), deadline).await?;
-            Ok((Link::Websocket(session, 0), arrival))
-        }
-        Engine::Socketio(_) | Engine::Engineio(_) => {
-            let Some(entry) = room.entry(reach.target) else {
-                return Err(Fault::new(FaultKind::Local, "no way in").into());
-            };
-            let (session, arrival) = socketio::open(Rc::clone(reach), entry, deadline).await?;
-            Ok((Link::Socketio(session), arrival))
-        }
-        Engine::Http(_) => Err(Fault::new(FaultKind::Local, "http holds nothing").into()),
-    }
-}
-
 impl Client {
     /// Ends with the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -201,7 +175,7 @@ impl Client {
                     self.say(due);
                 }
             }
-            match self.poll_link(cx) {
+            match self.link.poll_said(&self.reach, cx) {
                 Poll::Ready(Ok(said)) => {
                     self.heard(&said);
                     continue;
@@ -227,13 +201,7 @@ impl Client {
                     caster.left(now);
                 }
                 self.closing = Some(now + FAREWELL);
-                match &mut self.link {
-                    Link::Websocket(session, _) => {
-                        self.reach.tell(">", "close 1000");
-                        session.leave();
-                    }
-                    Link::Socketio(session) => session.leave(),
-                }
+                self.link.leave(&self.reach);
                 continue;
             }
             if self.leaving && self.closing.is_some_and(|until| until <= now) {
@@ -260,28 +228,6 @@ impl Client {
 
     fn take_order(&self) -> Option<Option<Instant>> {
         self.post.orders.borrow_mut().pop_front()
-    }
-
-    fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<Result<Said, Fault>> {
-        match &mut self.link {
-            Link::Socketio(session) => session.poll_said(cx),
-            Link::Websocket(session, unwritten) => match session.poll_message(cx) {
-                Poll::Ready(Ok(message)) => {
-                    if self.reach.trace.is_some() {
-                        self.reach.tell("<", &format!("{message:?}"));
-                    }
-                    Poll::Ready(Ok(Said::Message {
-                        text: None,
-                        binary: None,
-                    }))
-                }
-                Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
-                Poll::Pending if *unwritten > 0 && matches!(session.poll_written(cx), Poll::Ready(Ok(()))) => {
-                    Poll::Ready(Ok(Said::Written(std::mem::take(unwritten))))
-                }
-                Poll::Pending => Poll::Pending,
-            },
-        }
     }
 
     fn say(&mut self, due: Option<Instant>) {

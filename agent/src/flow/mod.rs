@@ -14,6 +14,7 @@ mod comeback;
 mod hearing;
 pub mod held;
 pub mod hit;
+mod link;
 pub mod open;
 mod play;
 mod room;
