@@ -1,7 +1,8 @@
 //! What playing a playbook costs beside the bare flags: `playbook_cost serve PORT` acknowledges every event of Socket.IO,
 //! `playbook_cost run PORT WAY CLIENTS PERIOD_MS SECONDS` holds clients over WebSocket that emit once a period and wait for
 //! the acknowledgement, and prints CPU time per message from the second second on. WAY is `flags` (`--every`), `every` (the
-//! same by one `every` step), or `steps` (a playbook of twenty-one steps: connect, then ten emits, each with a wait behind it).
+//! same by one `every` step), `twenty` (the same, and in each round nineteen steps are played before the emit: each makes a text
+//! and keeps it), or `steps` (a playbook of twenty-one steps: connect, then ten emits, each with a wait behind it).
 
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
@@ -126,7 +127,7 @@ fn step(label: String, act: Act) -> Step {
     }
 }
 
-fn program(steps: bool, period: u64) -> Program {
+fn program(way: &str, period: u64) -> Program {
     let emit = |n: u64| {
         let emit = Emit {
             namespace: None,
@@ -137,12 +138,20 @@ fn program(steps: bool, period: u64) -> Program {
         step(format!("emit {n}"), Act::Emit(emit))
     };
     let rounds = Rounds::Forever;
-    let act = if steps {
+    let act = if way == "steps" {
         let wait = |n: u64| step(format!("wait {n}"), Act::Wait(Wait::For(Spread::Fixed(period))));
         let steps = (0..10).flat_map(|n| [emit(n), wait(n)]).collect();
         Act::Repeat(Repeat { rounds, steps })
     } else {
-        let steps = vec![emit(0)];
+        let set = |n: u64| {
+            let value = Text(vec![
+                Piece::Plain(format!("room {n} of ")),
+                Piece::Value(Expression::Variable(Variable::Conn)),
+            ]);
+            step(format!("set {n}"), Act::Set { slot: 0, value })
+        };
+        let before = if way == "twenty" { 19 } else { 0 };
+        let steps = (0..before).map(set).chain([emit(0)]).collect();
         Act::Every(Every { period, rounds, steps })
     };
     let flow = Flow {
@@ -155,13 +164,14 @@ fn program(steps: bool, period: u64) -> Program {
     };
     Program {
         flows: vec![flow],
+        slots: vec!["room".into()],
         ..Program::default()
     }
 }
 
 async fn run(port: u16, way: &str, clients: u64, period_ms: u64, seconds: u64) -> Result<()> {
     let period = period_ms * MS;
-    let program = (way != "flags").then(|| Box::new(program(way == "steps", period)));
+    let program = (way != "flags").then(|| Box::new(program(way, period)));
     let share = Arc::new(Share {
         run: "cost".into(),
         round: 0,

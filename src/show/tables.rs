@@ -164,6 +164,9 @@ pub fn statuses(summary: &Summary) -> String {
     limited(&["status", "answers"], rows, &[], "statuses")
 }
 
+/// The most characters of an error: what was wrong stands at its end.
+const CAUSE: usize = 140;
+
 /// Failures with the first example of each.
 pub fn errors(summary: &Summary) -> String {
     let rows: Vec<Vec<String>> = summary
@@ -183,7 +186,7 @@ pub fn errors(summary: &Summary) -> String {
             });
             let body = example.map(|e| clean::cell(&e.body));
             vec![
-                clean::cell(&format!("{}: {}", row.kind.word(), row.detail)),
+                clean::cut(&clean::line(&format!("{}: {}", row.kind.word(), row.detail)), CAUSE),
                 figures::count(row.count),
                 figures::span(row.first_at_us as f64 / 1e6),
                 place.unwrap_or_default(),

@@ -43,6 +43,14 @@ impl<'a> Attack<'a> {
         }
     }
 
+    /// A playbook, likewise; its own target.
+    pub fn playbook(lab: &'a Lab, name: &str) -> Self {
+        Self {
+            words: vec!["--playbook".into(), name.into()],
+            ..Self::new(lab, "")
+        }
+    }
+
     /// `swarm exec` of these words, likewise.
     pub fn exec(lab: &'a Lab, command: &[&str]) -> Self {
         Self {
@@ -126,6 +134,13 @@ fn swarm(lab: &Lab) -> Result<Command> {
     command.env("HOME", lab.folder.join("home")).env("SWARM_LAB", &lab.id);
     command.current_dir(lab.folder.join("home"));
     Ok(command)
+}
+
+/// What swarm prints for these words, which must end well.
+pub fn said(lab: &Lab, words: &[&str]) -> Result<String> {
+    let finished = process::start(swarm(lab)?.args(words))?.wait(LIMIT)?;
+    ensure!(finished.status.success(), "swarm {words:?}: {}", finished.stderr);
+    Ok(finished.stdout)
 }
 
 /// Runs `swarm down --hosts` to its end.

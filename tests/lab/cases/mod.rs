@@ -19,6 +19,7 @@ mod fleet_many;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
+mod playbooks;
 mod reconnect;
 mod smoke;
 mod spread;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Trial> {
         websocket::CASES,
         conformance::CASES,
         broadcast::CASES,
+        playbooks::CASES,
         bare_agent::CASES,
     ];
     groups

@@ -64,21 +64,20 @@ async fn life(mut player: Box<Player>) {
             break;
         };
         let room = Rc::clone(&player.room);
-        let lost = player.lost.take().is_some();
-        let Some(plan) = &room.plan.reconnect else { break };
-        if lost {
+        if player.lost.take().is_some() {
             attempts = 0;
             player.away = Some(Instant::now());
             player.recorder().away();
             room.away(&player.post);
         }
-        if !again || plan.attempts.is_some_and(|most| attempts >= most) {
+        let plan = room.plan.reconnect.as_ref().filter(|_| again);
+        let Some(plan) = plan.filter(|plan| plan.attempts.is_none_or(|most| attempts < most)) else {
             // one that never stood is only a connection that failed
             if player.away.is_some() {
                 player.recorder().gave_up();
             }
             break;
-        }
+        };
         let back = Instant::now() + backoff::delay(plan, attempts, player.dice.unit());
         attempts += 1;
         if player.rest(Some(back), Manner::Idle).await.is_err() {
