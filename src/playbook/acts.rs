@@ -80,7 +80,8 @@ fn namespaces(scope: &Scope<'_>, section: &Section<'_>) -> Option<Vec<Namespace>
     match (section.text("namespace"), section.get("auth")) {
         (None, None) => Some(Vec::new()),
         (name, auth) => Some(vec![Namespace {
-            name: slashed(&name.unwrap_or_else(|| "/".into())),
+            // none named: the one of the URL or the flag
+            name: name.as_deref().map(slashed).unwrap_or_default(),
             auth: json(scope, auth)?,
         }]),
     }

@@ -186,7 +186,7 @@ pub struct Connect {
 /// A namespace and what its CONNECT packet carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Namespace {
-    /// `/chat`.
+    /// `/chat`; empty in a [`Connect`]: the share's.
     pub name: String,
     /// JSON.
     pub auth: Option<Text>,

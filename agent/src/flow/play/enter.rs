@@ -235,7 +235,10 @@ impl Player {
                 }
                 let mut namespaces = namespaces.into_iter();
                 if let Some((name, auth)) = namespaces.next() {
-                    (entry.namespace, entry.auth) = (name, auth);
+                    if !name.is_empty() {
+                        entry.namespace = name;
+                    }
+                    entry.auth = auth;
                     entry.more = namespaces.collect();
                 }
                 Some(Rc::new(entry))
