@@ -33,6 +33,8 @@ pub struct Session {
     machine: Machine,
     actions: Vec<Action>,
     said: VecDeque<Said>,
+    /// Messages handed over whose writing was not told yet.
+    written: u32,
     get: Option<Exchange>,
     post: Option<Exchange>,
     get_line: Option<Line>,
@@ -62,6 +64,7 @@ pub async fn open(reach: Rc<Reach>, entry: Rc<Entry>, deadline: Instant) -> Resu
         machine,
         actions,
         said: VecDeque::new(),
+        written: 0,
         get: None,
         post: None,
         get_line: None,
@@ -169,14 +172,24 @@ impl Session {
     /// What the server says next, or what was written. Its error is the session's end.
     pub fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Result<Said, Fault>> {
         loop {
-            if let Some(said) = self.said.pop_front() {
-                return Poll::Ready(Ok(said));
+            match self.said.pop_front() {
+                Some(Said::Written(count)) => {
+                    self.written += count;
+                    continue;
+                }
+                Some(said) => return Poll::Ready(Ok(said)),
+                None => {}
             }
             if let Some(end) = self.end.take() {
                 let left = || Fault::new(FaultKind::ClosedByServer, "left");
                 return Poll::Ready(Err(end.err().unwrap_or_else(left)));
             }
             if !self.advance(cx) {
+                // what the machine has handed over is written when the socket has taken it
+                let socket = self.socket.as_mut();
+                if self.written > 0 && socket.is_none_or(|socket| socket.poll_written(cx).is_ready()) {
+                    return Poll::Ready(Ok(Said::Written(std::mem::take(&mut self.written))));
+                }
                 return Poll::Pending;
             }
         }

@@ -286,15 +286,25 @@ impl Player {
         // a server that says nothing to a farewell keeps nobody
         let _ = tokio::time::timeout_at(until.into(), gone).await;
         self.note();
+        // what was asked and not answered when the client goes by itself is unfinished, not lost
+        self.drop_errands();
         if self.part().is_some() {
             self.recorder().closed();
         }
     }
 
-    /// A client that closes stays until the broadcasts that were emitted before are judged, within the grace period.
+    /// A client that closes stays until the broadcasts that were emitted before are judged and what its script has asked is
+    /// answered, within the grace period.
     pub async fn linger(&mut self) {
+        if self.closes()
+            && let Some(caster) = self.caster.as_mut().filter(|caster| caster.stays().is_none())
+        {
+            caster.close(Instant::now());
+        }
         loop {
-            let until = self.caster.as_ref().and_then(|caster| caster.stays());
+            let stays = self.caster.as_ref().and_then(|caster| caster.stays());
+            let asked = self.hooks.as_ref().and_then(|hooks| hooks.deadline());
+            let until = stays.max(asked);
             if self.stand.is_none() || until.is_none() || self.lost.is_some() || self.done {
                 return;
             }

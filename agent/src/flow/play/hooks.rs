@@ -235,6 +235,13 @@ impl Player {
         }
     }
 
+    /// Waits for no answer any more.
+    pub fn drop_errands(&mut self) {
+        if let Some(hooks) = &mut self.hooks {
+            hooks.errands.clear();
+        }
+    }
+
     /// The session is gone, and with it all answers.
     pub fn lose_errands(&mut self) {
         let Some(hooks) = &mut self.hooks else { return };
@@ -284,8 +291,12 @@ impl Player {
                     return Err(Stop::Over);
                 }
             };
-            if orders.is_empty() {
+            if step.period.is_none() {
+                // nothing else makes this loop wait: others have their turn, and the session is heard
                 tokio::task::yield_now().await;
+                self.at_once = orders.is_empty() && more;
+                self.breathe().await?;
+                self.rest(Some(Instant::now()), Manner::Idle).await?;
             }
             let mut due = due;
             for order in orders {
@@ -307,8 +318,8 @@ impl Player {
     async fn order(&mut self, at: usize, order: Order, due: Option<Instant>, reply: &Reply) -> Ended {
         match order {
             Order::Disconnect => {
-                self.leave().await;
-                return Ok(Did::Well);
+                self.done = true;
+                return Err(Stop::Over);
             }
             Order::Fail(why) => {
                 self.script_failed(at, &why);

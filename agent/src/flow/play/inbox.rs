@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// Messages kept at most; the oldest go first.
 const KEPT: usize = 64;
-/// Bytes of their bodies kept at most.
+/// Bytes of their names and bodies kept at most.
 const BYTES: usize = 256 << 10;
 
 /// The messages, oldest first.
@@ -18,9 +18,12 @@ pub struct Inbox {
 
 impl Inbox {
     /// Keeps an event or a message; whatever else was said is nothing to wait for.
-    pub fn keep(&mut self, said: Said) {
-        if !matches!(said, Said::Event { .. } | Said::Message { .. }) {
-            return;
+    pub fn keep(&mut self, mut said: Said) {
+        match &mut said {
+            // nobody looks at them
+            Said::Event { attachments, .. } => attachments.clear(),
+            Said::Message { .. } => {}
+            _ => return,
         }
         self.bytes += bytes(&said);
         self.kept.push_back(said);
@@ -45,7 +48,7 @@ impl Inbox {
 
 fn bytes(said: &Said) -> usize {
     match said {
-        Said::Event { body, .. } => body.len(),
+        Said::Event { name, body, .. } => name.len() + body.len(),
         Said::Message { text, binary } => text.as_ref().map_or(0, String::len) + binary.as_ref().map_or(0, Vec::len),
         _ => 0,
     }

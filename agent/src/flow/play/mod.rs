@@ -66,8 +66,6 @@ async fn life(mut player: Box<Player>) {
         let room = Rc::clone(&player.room);
         if player.lost.take().is_some() {
             attempts = 0;
-            player.away = Some(Instant::now());
-            player.recorder().away();
             room.away(&player.post);
         }
         let plan = room.plan.reconnect.as_ref().filter(|_| again);
@@ -134,6 +132,9 @@ impl Player {
                         if self.away.is_some() && matches!(line.act, Act::Connect(_)) {
                             let again = !self.turned_away;
                             return End::Lost { again };
+                        }
+                        if self.lost.is_some() {
+                            return self.end();
                         }
                         if line.on_failure == OnFailure::End {
                             return End::Done;

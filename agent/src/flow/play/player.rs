@@ -285,6 +285,23 @@ impl Player {
         came
     }
 
+    /// Ends when the client was told to close and the grace period is over.
+    pub fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        *self.post.waker.borrow_mut() = Some(cx.waker().clone());
+        if !self.closes() {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        let grace = Duration::from_nanos(self.room.worker.share.limits.grace);
+        let at = *self.closing.get_or_insert(now + grace);
+        if at <= now {
+            return Poll::Ready(());
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at.into())));
+        timer.as_mut().reset(at.into());
+        timer.as_mut().poll(cx)
+    }
+
     /// Records what came up beside the client's own business.
     pub fn note(&mut self) {
         if let Some(stand) = &mut self.stand {
@@ -388,8 +405,12 @@ impl Player {
         self.note();
         let Some(stand) = self.part() else { return };
         let target = stand.reach.target;
-        self.recorder()
-            .dropped(stand.source, stand.backend, target, fault, Instant::now());
+        let now = Instant::now();
+        let mut recorder = self.recorder();
+        recorder.dropped(stand.source, stand.backend, target, fault, now);
+        recorder.away();
+        drop(recorder);
+        self.away = Some(now);
         self.lost = Some(crate::flow::comeback::comes_back(fault));
     }
 
@@ -398,7 +419,11 @@ impl Player {
         self.note();
         let Some(stand) = self.part() else { return };
         stand.reach.tell("=", "storm");
-        self.recorder().stormed();
+        let mut recorder = self.recorder();
+        recorder.stormed();
+        recorder.away();
+        drop(recorder);
+        self.away = Some(Instant::now());
         self.lost = Some(true);
     }
 

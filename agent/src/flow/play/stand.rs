@@ -155,7 +155,7 @@ impl Stand {
             Poll::Ready(Ok(_)) => Said::Written(0),
             Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
             Poll::Pending if self.unwritten > 0 && matches!(session.poll_written(cx), Poll::Ready(Ok(()))) => {
-                return Poll::Ready(Ok(Said::Written(self.unwritten)));
+                return Poll::Ready(Ok(Said::Written(std::mem::take(&mut self.unwritten))));
             }
             Poll::Pending => return Poll::Pending,
         };

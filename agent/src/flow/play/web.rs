@@ -282,7 +282,7 @@ impl Player {
                 }
                 if self.lost.is_some() || self.done {
                     // it is told when the step is over
-                    return Poll::Pending;
+                    return self.poll_closing(cx).map(|()| Err(Came::Closing));
                 }
                 self.poll_came(cx, None, Manner::Answer).map(Err)
             });
