@@ -5,7 +5,7 @@ use super::keys::{self, Key, Keys, Kind};
 use super::reading::{Reading, Section};
 use super::text::Scope;
 use super::tree::{Entry, Node, Value};
-use crate::secret::{Beside, is_pointer};
+use crate::secret::Beside;
 use std::path::Path;
 use swarm_agent::wire::flow::{Expression, Piece, Variable};
 use swarm_agent::wire::share::Broadcast;
@@ -21,7 +21,7 @@ pub struct Field {
     pub values: Vec<String>,
     /// Where it stands.
     pub line: usize,
-    /// A secret is in its values: they are never shown.
+    /// A secret is in its values, and errors about its flag would show them.
     pub secret: bool,
 }
 
@@ -36,6 +36,9 @@ pub const ENGINES: [(&str, &Keys); 4] = [
 /// Flags whose value may be `@FILE`, and those whose value is a file. Both stand beside the playbook.
 const POINTERS: [&str; 7] = ["header", "user", "cookie", "auth", "query", "data", "message"];
 const FILES: [&str; 4] = ["data-file", "cacert", "cert", "key"];
+
+/// Flags whose errors hide their value anyhow.
+const DISCREET: [&str; 6] = ["header", "cookie", "auth", "query", "data", "message"];
 
 /// All fields of a file. `beside` is where it lies.
 pub fn fields(reading: &Reading, top: &Section<'_>, beside: Beside<'_>) -> Vec<Field> {
@@ -148,18 +151,14 @@ fn field(reading: &Reading, section: &Section<'_>, key: &Key, secrets: Beside<'_
         what: section.what(key.name),
         values,
         line: entry.line,
-        secret: holds_secret(reading, key, &entry.node),
+        secret: !DISCREET.contains(&flag) && holds_secret(reading, &entry.node),
     })
 }
 
-/// Whether a secret was filled in: by a name of `[vars]`, or within the table of a payload.
-fn holds_secret(reading: &Reading, key: &Key, node: &Node) -> bool {
-    let payload = matches!(key.kind, Kind::Json) && matches!(node.value, Value::Table(_));
+/// Whether a secret of `[vars]` was filled in.
+fn holds_secret(reading: &Reading, node: &Node) -> bool {
     let mut found = false;
-    node.texts(&mut |node| {
-        let text = node.written();
-        found |= reading.vars.is_secret(text) || (payload && is_pointer(text));
-    });
+    node.texts(&mut |node| found |= reading.vars.is_secret(node.written()));
     found
 }
 

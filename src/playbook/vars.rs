@@ -123,12 +123,22 @@ impl Vars {
 
     /// Whether a text holds a secret: its braces name one, or a value that holds one.
     pub fn is_secret(&self, text: &str) -> bool {
-        self.holds_secret(text, 0)
+        self.holds_secret(text, &mut Vec::new())
     }
 
-    fn holds_secret(&self, text: &str, depth: usize) -> bool {
-        let mut named = words_in_braces(text).filter_map(|word| self.get(word));
-        named.any(|constant| constant.hidden || (depth < DEEPEST && self.holds_secret(&constant.text, depth + 1)))
+    /// `seen`: names that were looked at already, as values may come back to themselves.
+    fn holds_secret<'a>(&'a self, text: &'a str, seen: &mut Vec<&'a str>) -> bool {
+        for word in words_in_braces(text) {
+            if let Some(constant) = self.get(word)
+                && !seen.contains(&word)
+            {
+                seen.push(word);
+                if constant.hidden || self.holds_secret(&constant.text, seen) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// What is wrong with a text, which is named as it is written where it holds a secret.

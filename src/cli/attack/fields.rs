@@ -237,14 +237,13 @@ pub(super) fn blame(book: &Book, used: &[Field], error: Usage) -> Usage {
         .min_by_key(|(place, _)| *place);
     match first {
         // what has its place already is left as it is
+        _ if error.0.starts_with(&book.file()) => error,
         Some((_, field)) if field.secret => {
             let text = "does not fit here; what it stands for is a secret and not shown";
             Usage(format!("{}: {}: {text}", book.place_of(field), field.what))
         }
-        Some((_, field)) if !error.0.starts_with(&book.file()) => {
-            Usage(format!("{}: {}: {}", book.place_of(field), field.what, error.0))
-        }
-        _ => error,
+        Some((_, field)) => Usage(format!("{}: {}: {}", book.place_of(field), field.what, error.0)),
+        None => error,
     }
 }
 

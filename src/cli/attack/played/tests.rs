@@ -562,6 +562,13 @@ fn errors_show_no_secret() {
             .unwrap_err();
         assert!(error.contains("DIR/p.toml:3") && !error.contains("t0ken"), "{error}");
     }
+    let shelf =
+        one("target = 'http://h'\n[request]\nheaders = { Connection = '{{token}}' }\n[vars]\ntoken = 'env:TOKEN'\n");
+    let error = shelf.attack("--playbook DIR/p.toml").map(|_| ()).unwrap_err();
+    assert!(
+        error.contains("--header Connection: ***: swarm sets this header itself"),
+        "{error}"
+    );
     let named = flow("{ name = 'say {{token}}', emit = 'x' }");
     let program = one(&named)
         .attack("--playbook DIR/p.toml")
