@@ -126,13 +126,15 @@ pub fn names(words: &Words, placeholder: &str) -> bool {
     }
 }
 
-/// The first `{share:...}` that holds no number.
+/// The first `{share:...}` that holds no number or is not closed.
 pub fn bad_share(words: &Words) -> Option<String> {
     let bad = |text: &[u8]| {
         let mut rest = text;
         while let Some(at) = rest.windows(SHARE.len()).position(|part| part == SHARE) {
             rest = &rest[at..];
-            let end = rest.iter().position(|byte| *byte == b'}')?;
+            let Some(end) = rest.iter().position(|byte| *byte == b'}') else {
+                return Some(String::from_utf8_lossy(rest).into_owned());
+            };
             if share(&rest[1..end]).is_none() {
                 return Some(String::from_utf8_lossy(&rest[..=end]).into_owned());
             }
@@ -274,7 +276,9 @@ mod tests {
     #[test]
     fn a_share_without_a_number_is_told() {
         assert_eq!(bad_share(&line("a {share:10} {share:1k} b")), Some("{share:1k}".into()));
-        assert_eq!(bad_share(&line("{share:10}{share:")), None);
+        assert_eq!(bad_share(&line("{share:10}{share:")), Some("{share:".into()));
+        assert_eq!(bad_share(&line("-n {share:10 x")), Some("{share:10 x".into()));
+        assert_eq!(bad_share(&line("{share:10}{share}{")), None);
         assert!(names(&line("-b {source}"), "{source}") && !names(&line("{sources}"), "{source}"));
     }
 

@@ -52,6 +52,25 @@ pub fn value(typed: &str, environment: &Environment) -> Result<String, String> {
     }
 }
 
+/// Where secrets are read: the folder in which `@FILE` lies, empty for the working folder, and the variables.
+#[derive(Clone, Copy)]
+pub struct Beside<'a> {
+    /// Of `@FILE`.
+    pub folder: &'a Path,
+    /// Of `env:NAME`.
+    pub environment: &'a Environment,
+}
+
+impl Beside<'_> {
+    /// A value as meant, as [`value`] reads it.
+    pub fn value(&self, typed: &str) -> Result<String, String> {
+        match typed.strip_prefix('@') {
+            Some(path) => value(&format!("@{}", self.folder.join(path).display()), self.environment),
+            None => value(typed, self.environment),
+        }
+    }
+}
+
 /// Reads a file that a flag names.
 pub fn file(path: impl AsRef<Path>) -> Result<Vec<u8>, String> {
     let path = path.as_ref();

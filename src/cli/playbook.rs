@@ -56,6 +56,8 @@ fn text(command: &PlaybookCommand) -> Result<String, Usage> {
         PlaybookCommand::List => Ok(list()),
         PlaybookCommand::Show { playbook, set } => {
             let source = place::find(playbook).map_err(Usage)?;
+            // what is shown is right, or its faults are
+            check(playbook, set)?;
             resolved(&source, set).map_err(Usage)
         }
         PlaybookCommand::Check { playbook, set } => check(playbook, set),
@@ -161,6 +163,19 @@ mod tests {
             let file = file.display().to_string();
             check(&file, &[]).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wrong.toml");
+        std::fs::write(&file, "target = 'ws://h'\n[load]\nconections = 5\n").unwrap();
+        let shown = text(&PlaybookCommand::Show {
+            playbook: file.display().to_string(),
+            set: Vec::new(),
+        });
+        let error = shown.unwrap_err().0;
+        assert!(error.contains(":3: [load] has no key `conections`"), "{error}");
     }
 
     #[test]

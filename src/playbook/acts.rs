@@ -49,7 +49,10 @@ pub fn connect(scope: &Scope<'_>, node: &Node, kind: Kind, origins: &mut Origins
         match origins.place(&url) {
             Ok((place, "" | "/")) => target = Some(place),
             Ok(_) => section.wrong("target", "a server alone, https://host:port; the path goes into path"),
-            Err(error) => section.wrong("target", &error),
+            Err(error) => {
+                let written = section.get("target").map_or("", |entry| entry.node.written());
+                section.wrong("target", &scope.reading.vars.discreet(written, error));
+            }
         }
     }
     let carrier = section.read("transport", |text| match text {
@@ -61,7 +64,7 @@ pub fn connect(scope: &Scope<'_>, node: &Node, kind: Kind, origins: &mut Origins
     Some(Connect {
         target,
         path: text(scope, &section, "path")?,
-        query: pairs(scope, &section, "query")?,
+        query: secrets(scope, &section, "query")?,
         headers: headers(scope, &section)?,
         subprotocol: section.text("subprotocol"),
         carrier,
@@ -113,11 +116,11 @@ pub fn join(scope: &Scope<'_>, node: &Node) -> Option<Namespace> {
     })
 }
 
-/// `Some(None)` where nothing is said, `None` where something is wrong.
+/// The payload of a CONNECT. `Some(None)` where nothing is said, `None` where something is wrong.
 pub(super) fn json(scope: &Scope<'_>, entry: Option<&Entry>) -> Option<Option<Text>> {
     match entry {
         None => Some(None),
-        Some(entry) => scope.json(&entry.node).map(Some),
+        Some(entry) => scope.secret_json(&entry.node).map(Some),
     }
 }
 
@@ -129,6 +132,15 @@ pub(super) fn text(scope: &Scope<'_>, section: &Section<'_>, key: &str) -> Optio
 }
 
 pub(super) fn pairs(scope: &Scope<'_>, section: &Section<'_>, key: &str) -> Option<Vec<(String, Text)>> {
+    named(section, key, |what, node| scope.scalar(what, node))
+}
+
+/// The same with values that may be secrets.
+fn secrets(scope: &Scope<'_>, section: &Section<'_>, key: &str) -> Option<Vec<(String, Text)>> {
+    named(section, key, |what, node| scope.secret_scalar(what, node))
+}
+
+fn named(section: &Section<'_>, key: &str, read: impl Fn(&str, &Node) -> Option<Text>) -> Option<Vec<(String, Text)>> {
     let Some(entry) = section.get(key) else {
         return Some(Vec::new());
     };
@@ -136,12 +148,12 @@ pub(super) fn pairs(scope: &Scope<'_>, section: &Section<'_>, key: &str) -> Opti
         section.wrong(key, "must be a table of names and values");
         return None;
     }
-    let one = |entry: &Entry| Some((entry.key.clone(), scope.scalar(&section.what(key), &entry.node)?));
+    let one = |entry: &Entry| Some((entry.key.clone(), read(&section.what(key), &entry.node)?));
     entry.node.entries().iter().map(one).collect()
 }
 
 pub(super) fn headers(scope: &Scope<'_>, section: &Section<'_>) -> Option<Vec<(String, Text)>> {
-    let headers = pairs(scope, section, "headers")?;
+    let headers = secrets(scope, section, "headers")?;
     for (name, _) in &headers {
         if !crate::cli::attack::is_token(name) {
             section.wrong("headers", &format!("`{name}` is no header's name"));

@@ -1,6 +1,7 @@
 //! The step that emits a Socket.IO event: name, arguments, binary ones among them, and what answers it. Pure.
 
 use super::acts::slashed;
+use super::expression::{Part, parts};
 use super::keys;
 use super::reading::{Reading, Section};
 use super::reply::{reply, wants_answer};
@@ -111,13 +112,24 @@ fn fitting(reading: &Reading, event: &str, line: usize) -> Option<()> {
         "the event has no name".to_string()
     } else if RESERVED.contains(&event) {
         format!("`{event}` is reserved by Socket.IO")
-    } else if event.contains(',') {
+    } else if plain_parts(event).any(|plain| plain.contains(',')) {
         format!("`{event}`: a name alone; with arguments it is a list: ['event', 1, 'text']")
     } else {
         return Some(());
     };
     reading.wrong(line, format!("emit: {error}"));
     None
+}
+
+/// What of a text stands outside braces.
+fn plain_parts(text: &str) -> impl Iterator<Item = &str> {
+    parts(text)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|part| match part {
+            Part::Plain(plain) => Some(plain),
+            Part::Braces(_) => None,
+        })
 }
 
 /// Arguments `{ "$base64" = "..." }` become placeholders, as Socket.IO's packets have them, and their bytes.
@@ -165,7 +177,10 @@ pub(super) fn decoded(reading: &Reading, node: &Node) -> Option<Bytes> {
     let text = reading.scalar("base64", node)?.text;
     let read = base64::engine::general_purpose::STANDARD.decode(text.trim());
     read.map(Bytes)
-        .map_err(|error| reading.wrong(node.line, format!("no base64: {error}")))
+        .map_err(|error| {
+            let error = reading.vars.discreet(node.written(), format!("no base64: {error}"));
+            reading.wrong(node.line, error);
+        })
         .ok()
 }
 

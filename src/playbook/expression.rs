@@ -181,18 +181,16 @@ impl<'a> Reading<'a> {
             return Err(self.wrong("random(FROM, TO)"));
         }
         match (bounds[0], bounds[1]) {
-            (from, to) if from > to => Err(self.wrong(&format!("random({from}, {to}) is the wrong way round"))),
+            (from, to) if from > to => Err(self.wrong("random(FROM, TO) is the wrong way round")),
             (from, to) => Ok(Expression::Variable(Variable::Random(from, to))),
         }
     }
 
     fn calculated(&self, left: Expression, operator: Operator, right: Expression) -> Result<Expression, String> {
-        for operand in [&left, &right] {
-            if let Expression::Text(text) = operand
-                && known(operand).is_none()
-            {
-                return Err(self.wrong(&format!("`{text}` is no number to calculate with")));
-            }
+        // the text itself may be a secret
+        let text = |operand: &Expression| matches!(operand, Expression::Text(_)) && known(operand).is_none();
+        if text(&left) || text(&right) {
+            return Err(self.wrong("a text stands where only numbers can be calculated with"));
         }
         let zero = known(&right) == Some(0) && operator == Operator::Modulo;
         match (known(&left), known(&right)) {
@@ -280,7 +278,7 @@ mod tests {
             ("1 2", "`2` is out of place"),
             ("1 / 2", "`/` is no operator"),
             ("x", "no `x`"),
-            ("word + 1", "`abc` is no number"),
+            ("word + 1", "{{word + 1}}: a text stands where only numbers"),
             ("1 % 0", "division by zero"),
             ("conn % 0", "division by zero"),
             ("random(6, 1)", "the wrong way round"),

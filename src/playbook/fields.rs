@@ -5,6 +5,7 @@ use super::keys::{self, Key, Keys, Kind};
 use super::reading::{Reading, Section};
 use super::text::Scope;
 use super::tree::{Entry, Node, Value};
+use crate::secret::Beside;
 use std::path::Path;
 use swarm_agent::wire::flow::{Expression, Piece, Variable};
 use swarm_agent::wire::share::Broadcast;
@@ -20,6 +21,8 @@ pub struct Field {
     pub values: Vec<String>,
     /// Where it stands.
     pub line: usize,
+    /// A secret is in its values, and errors about its flag would show them.
+    pub secret: bool,
 }
 
 /// The tables of one engine alone.
@@ -34,12 +37,15 @@ pub const ENGINES: [(&str, &Keys); 4] = [
 const POINTERS: [&str; 7] = ["header", "user", "cookie", "auth", "query", "data", "message"];
 const FILES: [&str; 4] = ["data-file", "cacert", "cert", "key"];
 
-/// All fields of a file. `folder` is where it lies.
-pub fn fields(reading: &Reading, top: &Section<'_>, folder: &Path) -> Vec<Field> {
+/// Flags whose errors hide their value anyhow.
+const DISCREET: [&str; 6] = ["header", "cookie", "auth", "query", "data", "message"];
+
+/// All fields of a file. `beside` is where it lies.
+pub fn fields(reading: &Reading, top: &Section<'_>, beside: Beside<'_>) -> Vec<Field> {
     let mut all = Vec::new();
     let mut of = |section: &Section<'_>, keys: &'static Keys| {
         for key in keys.keys {
-            all.extend(field(reading, section, key, folder));
+            all.extend(field(reading, section, key, beside));
         }
     };
     of(top, &keys::TOP);
@@ -67,6 +73,7 @@ pub fn fields(reading: &Reading, top: &Section<'_>, folder: &Path) -> Vec<Field>
                     what: "require".into(),
                     values: vec![said.text],
                     line: said.line,
+                    secret: false,
                 });
             }
         }
@@ -83,6 +90,7 @@ pub fn of_broadcast(broadcast: &Broadcast, table: &Entry) -> [Field; 2] {
         what: format!("[broadcast] {key}"),
         values: vec![value],
         line: table.node.get(key).map_or(table.line, |entry| entry.line),
+        secret: false,
     };
     [
         field("broadcast", "event", broadcast.event.clone()),
@@ -108,6 +116,7 @@ fn engine(top: &Section<'_>, all: &mut Vec<Field>) {
             what: format!("[{one}]"),
             values: vec![(*one).to_string()],
             line: top.get(one).map_or(1, |entry| entry.line),
+            secret: false,
         }),
         (None, several) => {
             let last = several.iter().max_by_key(|name| top.get(name).map(|entry| entry.line));
@@ -121,12 +130,13 @@ fn engine(top: &Section<'_>, all: &mut Vec<Field>) {
     }
 }
 
-fn field(reading: &Reading, section: &Section<'_>, key: &Key, folder: &Path) -> Option<Field> {
+fn field(reading: &Reading, section: &Section<'_>, key: &Key, secrets: Beside<'_>) -> Option<Field> {
     let flag = key.flag?;
     let entry = section.get(key.name)?;
+    let folder = secrets.folder;
     let values = match (key.kind, key.name) {
-        (_, "emit") => emits(reading, entry)?,
-        (Kind::Json, _) => vec![plain_json(reading, &entry.node)?],
+        (_, "emit") => emits(reading, entry, secrets)?,
+        (Kind::Json, _) => vec![plain_json(reading, &entry.node, secrets, true)?],
         (Kind::Switch, _) => match section.switch(key.name)? {
             true => Vec::new(),
             false => return None,
@@ -141,7 +151,15 @@ fn field(reading: &Reading, section: &Section<'_>, key: &Key, folder: &Path) -> 
         what: section.what(key.name),
         values,
         line: entry.line,
+        secret: !DISCREET.contains(&flag) && holds_secret(reading, &entry.node),
     })
+}
+
+/// Whether a secret of `[vars]` was filled in.
+fn holds_secret(reading: &Reading, node: &Node) -> bool {
+    let mut found = false;
+    node.texts(&mut |node| found |= reading.vars.is_secret(node.written()));
+    found
 }
 
 /// A file that the playbook names lies beside it.
@@ -178,10 +196,10 @@ fn pairs(
 }
 
 /// `'event,json'`, a list that begins with the event, or several of them.
-fn emits(reading: &Reading, entry: &Entry) -> Option<Vec<String>> {
+fn emits(reading: &Reading, entry: &Entry, secrets: Beside<'_>) -> Option<Vec<String>> {
     let one = |node: &Node| match &node.value {
         Value::Text(text) => with_stamp(reading, text, node.line),
-        _ => plain_json(reading, node),
+        _ => plain_json(reading, node, secrets, false),
     };
     match &entry.node.value {
         Value::List(items) if items.iter().all(|item| matches!(item.value, Value::List(_))) => {
@@ -198,8 +216,8 @@ fn with_stamp(reading: &Reading, text: &str, line: usize) -> Option<String> {
     cut.map(|parts| parts.join("{{stamp}}"))
 }
 
-/// JSON whose values are all known beforehand.
-fn plain_json(reading: &Reading, node: &Node) -> Option<String> {
+/// JSON whose values are all known beforehand. `pointers`: texts in it may be `@FILE` or `env:NAME`.
+fn plain_json(reading: &Reading, node: &Node, secrets: Beside<'_>, pointers: bool) -> Option<String> {
     if let Value::Text(text) = &node.value {
         return reading.settle(text, node.line);
     }
@@ -209,9 +227,17 @@ fn plain_json(reading: &Reading, node: &Node) -> Option<String> {
         slots: &[],
         own: Vec::new(),
         repeated: false,
+        secrets,
+        // --broadcast may be typed
+        stamped: true,
+    };
+    let json = if pointers {
+        scope.secret_json(node)
+    } else {
+        scope.json(node)
     };
     let mut out = String::new();
-    for piece in scope.json(node)?.0 {
+    for piece in json?.0 {
         match piece {
             Piece::Plain(text) => out.push_str(&text),
             Piece::InString(Expression::Variable(Variable::Stamp)) => out.push_str("{{stamp}}"),

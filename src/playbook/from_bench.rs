@@ -1,6 +1,7 @@
 //! websocket-bench's command line as a playbook. Pure. Its options are those of websocket-bench 0.2.0.
 
 use super::nearest::nearest;
+use crate::secret;
 
 /// Its options: short, long, whether a value follows.
 const OPTIONS: [(&str, &str, bool); 12] = [
@@ -44,7 +45,8 @@ impl Bench {
 
 /// The same as a playbook. What a playbook cannot say, and what stands on swarm's command line instead, is named in it.
 pub fn from_bench(line: &str) -> Result<String, String> {
-    let bench = read(&words(line)?)?;
+    let words = words(line)?;
+    let bench = read(&words)?;
     let server = bench
         .server
         .clone()
@@ -67,10 +69,7 @@ pub fn from_bench(line: &str) -> Result<String, String> {
         out.push_str(line);
         out.push('\n');
     };
-    say(&format!(
-        "about = {}",
-        quoted(&format!("websocket-bench {}", line.trim()))
-    ));
+    say(&format!("about = {}", quoted(&shown(&words))));
     say(&format!("target = {}", quoted(&server)));
     say(&format!("engine = \"{engine}\""));
     if let Some(generator) = bench.get("-g") {
@@ -97,6 +96,22 @@ pub fn from_bench(line: &str) -> Result<String, String> {
         say("]");
     }
     Ok(out)
+}
+
+/// The command line as `about` has it: no user-info, no values of a query.
+fn shown(words: &[String]) -> String {
+    let one = |word: &String| match word.contains("://") || word.starts_with('-') {
+        true => secret::redact_url(word),
+        false => secret::redact_url(&format!("//{word}"))[2..].to_string(),
+    };
+    let words = words.iter().skip(usize::from(is_program(words.first()))).map(one);
+    let words = std::iter::once("websocket-bench".to_string()).chain(words);
+    words.map(|word| secret::quoted(&word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the program's own name stands at the front.
+fn is_program(word: Option<&String>) -> bool {
+    word.is_some_and(|word| word == "websocket-bench" || word.ends_with("/websocket-bench"))
 }
 
 /// Engine and carrier.
@@ -126,6 +141,13 @@ fn unsaid(bench: &Bench, messages: u64) -> Vec<String> {
     if let Some(workers) = bench.get("-w") {
         notes.push(format!(
             "-w {workers}: not needed, an agent uses every core; more hosts are --hosts or `swarm up`"
+        ));
+    }
+    if let Some(transport) = bench.get("-p")
+        && bench.get("-t") != Some("primus")
+    {
+        notes.push(format!(
+            "-p {transport}: websocket-bench heeds it for primus alone; the way of these clients is `transport` below"
         ));
     }
     if let Some(file) = bench.get("-o") {
@@ -159,13 +181,10 @@ fn unsaid(bench: &Bench, messages: u64) -> Vec<String> {
 
 fn read(words: &[String]) -> Result<Bench, String> {
     let mut bench = Bench::default();
-    let mut words = words.iter().map(String::as_str).peekable();
-    if words
-        .peek()
-        .is_some_and(|word| *word == "websocket-bench" || word.ends_with("/websocket-bench"))
-    {
-        words.next();
-    }
+    let mut words = words
+        .iter()
+        .skip(usize::from(is_program(words.first())))
+        .map(String::as_str);
     while let Some(word) = words.next() {
         if !word.starts_with('-') {
             if let Some(other) = bench.server.replace(word.to_string()) {
@@ -260,6 +279,23 @@ mod tests {
             text.contains("target = \"ws://h:1\"") && !text.contains("transport"),
             "{text}"
         );
+        for line in ["-p websocket h", "-t engine.io -p polling h"] {
+            let text = from_bench(line).unwrap();
+            assert!(text.contains("# -p ") && text.contains("for primus alone"), "{text}");
+        }
+        for (line, about) in [
+            ("websocket-bench -a 5 h:1", "websocket-bench -a 5 h:1"),
+            ("/bin/websocket-bench h:1", "websocket-bench h:1"),
+            (
+                "-k https://u:hidden@h/?t=hidden&v=",
+                "websocket-bench -k 'https://h/?t=***&v='",
+            ),
+            ("u:hidden@h:1?t=hidden", "websocket-bench 'h:1?t=***'"),
+        ] {
+            let text = from_bench(line).unwrap();
+            let first = text.lines().next().unwrap();
+            assert_eq!(first, format!("about = \"{about}\""));
+        }
         assert!(from_bench("-m 5 h").unwrap().contains("sends nothing"));
     }
 

@@ -1,70 +1,14 @@
-//! What of a playbook goes into the plan directly: the way back, storms, broadcasts, what it needs of hosts. Pure.
+//! What of a playbook goes into the plan directly: broadcasts, what it needs of hosts. Pure.
 
 use super::keys;
 use super::reading::Section;
-use crate::cli::units::{self, SECOND};
-use swarm_agent::wire::share::{BackOff, Broadcast};
+use crate::cli::units;
+use swarm_agent::wire::share::Broadcast;
 
-/// As socket.io-client comes back unless told otherwise.
-const USUAL: BackOff = BackOff {
-    least: SECOND,
-    most: 5 * SECOND,
-    jitter: 500,
-    attempts: None,
-};
-
-/// How clients come back, and when all are dropped.
-pub fn comeback(load: &Section<'_>) -> (Option<BackOff>, Vec<u64>) {
-    let read = |said: super::reading::Said| match units::duration_above_zero(&said.text) {
-        Ok(at) => Some(at),
-        Err(error) => {
-            load.wrong("storms", &error);
-            None
-        }
-    };
-    let mut storms: Vec<u64> = load.texts("storms").into_iter().filter_map(read).collect();
-    storms.sort_unstable();
-    storms.dedup();
-    let on = load.switch("reconnect");
-    let least = load.read("reconnect-delay", units::duration_above_zero);
-    let most = load.read("reconnect-delay-max", units::duration_above_zero);
-    let jitter = load.read("reconnect-jitter", jitter);
-    let attempts = load.read("reconnect-attempts", units::count);
-    if on == Some(false) && !storms.is_empty() {
+/// `reconnect = false` says the opposite of storms, and no flag can say it.
+pub fn refuse_storms_without_return(load: &Section<'_>) {
+    if load.get("storms").is_some() && load.switch("reconnect") == Some(false) {
         load.wrong("storms", "after a storm clients come back: leave out reconnect = false");
-    }
-    if on != Some(true) && storms.is_empty() {
-        for key in [
-            "reconnect-delay",
-            "reconnect-delay-max",
-            "reconnect-jitter",
-            "reconnect-attempts",
-        ] {
-            if load.get(key).is_some() {
-                load.wrong(key, "nobody comes back: add reconnect = true");
-            }
-        }
-        return (None, storms);
-    }
-    let least = least.unwrap_or(USUAL.least);
-    let most = most.unwrap_or(USUAL.most.max(least));
-    if most < least {
-        load.wrong("reconnect-delay-max", "is shorter than reconnect-delay");
-    }
-    let way_back = BackOff {
-        least,
-        most,
-        jitter: jitter.unwrap_or(USUAL.jitter),
-        attempts: attempts.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-    };
-    (Some(way_back), storms)
-}
-
-/// In thousandths.
-fn jitter(text: &str) -> Result<u32, String> {
-    match units::decimal(text) {
-        Some(part) if part <= 1.0 => Ok((part * 1000.0).round() as u32),
-        _ => Err("a part between 0 and 1".into()),
     }
 }
 

@@ -35,10 +35,10 @@ use self::rows::CsvEnd;
 use self::steps::Workshop;
 use self::tree::Node;
 use crate::cli::attack::Kind;
-use crate::secret;
+use crate::secret::{self, Beside};
 use std::path::PathBuf;
 use swarm_agent::wire::flow::{Program, Script};
-use swarm_agent::wire::share::{BackOff, Broadcast};
+use swarm_agent::wire::share::Broadcast;
 
 /// A playbook, read and checked as far as it can be without knowing the run's engine and targets.
 #[derive(Debug)]
@@ -51,10 +51,6 @@ pub struct Book {
     pub fields: Vec<Field>,
     /// What it needs to mean anything.
     pub needs: Needs,
-    /// How clients come back.
-    pub comeback: Option<BackOff>,
-    /// When all are dropped, ns.
-    pub storms: Vec<u64>,
     /// What is measured of broadcasts; whether it is stamped is known when it is compiled.
     pub broadcast: Option<Broadcast>,
     /// The CSV file, beside the playbook.
@@ -67,6 +63,7 @@ pub struct Book {
     pub has_flows: bool,
     reading: Reading,
     tree: Node,
+    folder: PathBuf,
     remembered: Vec<String>,
 }
 
@@ -94,9 +91,14 @@ pub fn read(source: &Source, sets: &[String], environment: &secret::Environment)
         }
     };
     let given = tree.get("vars").map_or(&[][..], |entry| entry.node.entries());
-    let vars = vars::Vars::new(given, sets, environment, &mut |line, text| reading.wrong(line, text));
+    let beside = Beside {
+        folder: &source.folder,
+        environment,
+    };
+    let vars = vars::Vars::new(given, sets, beside, &mut |line, text| reading.wrong(line, text));
     reading.vars = vars;
-    let book = parts(source, &reading, &tree);
+    reading.broadcasts = tree.get("broadcast").is_some();
+    let book = parts(source, &reading, &tree, beside);
     match book {
         Some(parts) if reading.is_right() => Ok(parts.whole(source, reading, tree)),
         _ => Err(reading.faults()),
@@ -108,7 +110,6 @@ struct Parts {
     about: Option<String>,
     fields: Vec<Field>,
     needs: Needs,
-    comeback: (Option<BackOff>, Vec<u64>),
     broadcast: Option<Broadcast>,
     csv: Option<PathBuf>,
     csv_end: Option<CsvEnd>,
@@ -119,14 +120,11 @@ struct Parts {
 
 impl Parts {
     fn whole(self, source: &Source, reading: Reading, tree: Node) -> Book {
-        let (comeback, storms) = self.comeback;
         Book {
             name: source.name.clone(),
             about: self.about,
             fields: self.fields,
             needs: self.needs,
-            comeback,
-            storms,
             broadcast: self.broadcast,
             csv: self.csv,
             csv_end: self.csv_end,
@@ -134,12 +132,13 @@ impl Parts {
             has_flows: self.has_flows,
             reading,
             tree,
+            folder: source.folder.clone(),
             remembered: self.remembered,
         }
     }
 }
 
-fn parts(source: &Source, reading: &Reading, tree: &Node) -> Option<Parts> {
+fn parts(source: &Source, reading: &Reading, tree: &Node, secrets: Beside<'_>) -> Option<Parts> {
     let top = Section::open(reading, &keys::TOP, tree)?;
     if let Some(entry) = top.get("vars")
         && !matches!(entry.node.value, tree::Value::Table(_))
@@ -158,21 +157,23 @@ fn parts(source: &Source, reading: &Reading, tree: &Node) -> Option<Parts> {
     if top.get("csv").is_some() && !has_flows {
         top.wrong("csv", "only the texts of flows can use its columns: add a [[flow]]");
     }
+    if top.get("csv-end").is_some() && !has_flows {
+        top.wrong("csv-end", "only flows have rows: add a [[flow]]");
+    }
+    if let Some(load) = top.table("load", &keys::LOAD) {
+        load::refuse_storms_without_return(&load);
+    }
     let broadcast = top
         .table("broadcast", &keys::BROADCAST)
         .and_then(|section| load::broadcast(&section, has_flows));
-    let mut fields = fields::fields(reading, &top, &source.folder);
+    let mut fields = fields::fields(reading, &top, secrets);
     if let (false, Some(broadcast), Some(entry)) = (has_flows, &broadcast, top.get("broadcast")) {
         fields.extend(fields::of_broadcast(broadcast, entry));
     }
     Some(Parts {
-        about: top.text("about"),
+        about: top.shown("about"),
         fields,
         needs: load::needs(&top),
-        comeback: top
-            .table("load", &keys::LOAD)
-            .map(|load| load::comeback(&load))
-            .unwrap_or_default(),
         broadcast,
         csv: top.text("csv").map(beside),
         csv_end: top.read("csv-end", rows::csv_end),
@@ -183,12 +184,13 @@ fn parts(source: &Source, reading: &Reading, tree: &Node) -> Option<Parts> {
 }
 
 impl Book {
-    /// The program of its flows, without rows. `columns`: of the CSV file; servers that steps name are added to `origins`.
+    /// The program of its flows, without rows. `columns`: of the CSV file; `environment`: for `env:NAME`; servers that steps name are added to `origins`.
     pub fn program(
         &self,
         kind: Kind,
         columns: &[String],
         script: Option<Script>,
+        environment: &secret::Environment,
         origins: &mut Origins,
     ) -> Result<Program, String> {
         let entry = self.tree.get("flow");
@@ -208,6 +210,10 @@ impl Book {
             slots: &slots,
             remembered: &self.remembered,
             scripted: script.is_some(),
+            secrets: Beside {
+                folder: &self.folder,
+                environment,
+            },
             origins,
         };
         let flows = workshop.flows(&nodes);
@@ -245,6 +251,11 @@ impl Book {
             steps::gather(node, &mut |entry| add(&entry.key, entry.line));
         }
         slots
+    }
+
+    /// A message without the secrets of `[vars]`.
+    pub fn hide(&self, message: &str) -> String {
+        self.reading.vars.hide(message)
     }
 
     /// The file as messages begin with it.

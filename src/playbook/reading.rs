@@ -14,6 +14,8 @@ pub struct Reading {
     pub file: String,
     /// `[vars]`.
     pub vars: Vars,
+    /// It has `[broadcast]`.
+    pub broadcasts: bool,
     wrong: RefCell<Vec<(usize, String)>>,
 }
 
@@ -32,13 +34,14 @@ impl Reading {
         Self {
             file: file.to_string(),
             vars: Vars::default(),
+            broadcasts: false,
             wrong: RefCell::default(),
         }
     }
 
     /// Notes something wrong; line 0 is the command line.
     pub fn wrong(&self, line: usize, text: impl Into<String>) {
-        let fault = (line, text.into());
+        let fault = (line, self.vars.hide(&text.into()));
         let mut known = self.wrong.borrow_mut();
         if !known.contains(&fault) {
             known.push(fault);
@@ -81,7 +84,8 @@ impl Reading {
                 Part::Plain(plain) => out.push_str(plain),
                 Part::Braces(inside) if self.vars.nested(inside, depth)?.is_some() => {
                     let text = self.vars.nested(inside, depth)?.unwrap_or_default();
-                    out.push_str(&self.settle_nested(text, depth + 1)?);
+                    let settled = self.settle_nested(text, depth + 1);
+                    out.push_str(&settled.map_err(|error| self.discreet(inside, error))?);
                 }
                 Part::Braces(inside) => match expression::parse(inside, &|name| self.constant(name))? {
                     Expression::Number(number) => out.push_str(&number.to_string()),
@@ -96,6 +100,11 @@ impl Reading {
             }
         }
         Ok(out)
+    }
+
+    /// What is wrong with a value that stands in braces.
+    pub fn discreet(&self, inside: &str, error: String) -> String {
+        self.vars.discreet(&format!("{{{{{inside}}}}}"), error)
     }
 
     fn constant(&self, name: &str) -> Result<Expression, String> {
@@ -194,6 +203,7 @@ impl<'a> Section<'a> {
     /// A value read by `how`, whose error says what is wrong.
     pub fn read<T>(&self, key: &str, how: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let said = self.said(key)?;
+        let written = self.get(key).map_or("", |entry| entry.node.written());
         let read = how(&said.text).map_err(|error| {
             let shown: String = said.text.chars().take(40).collect();
             let again = if error.contains(&shown) {
@@ -201,6 +211,7 @@ impl<'a> Section<'a> {
             } else {
                 format!("`{shown}`: {error}")
             };
+            let again = self.reading.vars.discreet(written, again);
             self.reading.wrong(said.line, format!("{}: {again}", self.what(key)));
         });
         read.ok()
@@ -209,6 +220,16 @@ impl<'a> Section<'a> {
     /// A text.
     pub fn text(&self, key: &str) -> Option<String> {
         self.said(key).map(|said| said.text)
+    }
+
+    /// A text that is shown: as it is written where it holds a secret.
+    pub fn shown(&self, key: &str) -> Option<String> {
+        let written = self.get(key)?.node.written();
+        let text = self.text(key)?;
+        Some(match self.reading.vars.is_secret(written) {
+            true => written.to_string(),
+            false => text,
+        })
     }
 
     /// true or false.

@@ -88,10 +88,14 @@ fn place(scope: &Scope<'_>, node: &Node, origins: &mut Origins) -> Option<Place>
         scope.reading.wrong(node.line, "http url: /path or https://host/path");
         return None;
     };
-    let whole = beginning(scope.reading, raw).map_err(|error| scope.reading.wrong(node.line, format!("http: {error}")));
-    let whole = whole.ok()?;
+    let wrong = |error: String| {
+        let error = scope.reading.vars.discreet(raw, error);
+        scope.reading.wrong(node.line, format!("http: {error}"));
+    };
+    let mut whole = String::new();
+    beginning(scope.reading, raw, &mut whole, 0).map_err(wrong).ok()?;
     if whole.starts_with('/') {
-        return Some((None, Some(scope.text(&whole, node.line)?)));
+        return Some((None, Some(scope.text(raw, node.line)?)));
     }
     match origins.place(&whole) {
         Ok((target, path)) => {
@@ -103,24 +107,26 @@ fn place(scope: &Scope<'_>, node: &Node, origins: &mut Origins) -> Option<Place>
             Some((Some(target), Some(scope.text(&path, node.line)?)))
         }
         Err(error) => {
-            scope.reading.wrong(node.line, format!("http: {error}"));
+            wrong(error);
             None
         }
     }
 }
 
 /// A URL with what its beginning says in braces filled in, so that its host can be seen; the rest as it is written.
-fn beginning(reading: &Reading, raw: &str) -> Result<String, String> {
-    let mut out = String::new();
+fn beginning(reading: &Reading, raw: &str, out: &mut String, depth: usize) -> Result<(), String> {
     for part in parts(raw)? {
-        let known = match part {
-            Part::Plain(plain) => plain.to_string(),
-            Part::Braces(inside) if has_host(&out) => format!("{{{{{inside}}}}}"),
-            Part::Braces(inside) => reading.try_settle(&format!("{{{{{inside}}}}}"))?,
-        };
-        out.push_str(&known);
+        match part {
+            Part::Plain(plain) => out.push_str(plain),
+            Part::Braces(inside) if has_host(out) => out.push_str(&format!("{{{{{inside}}}}}")),
+            Part::Braces(inside) => match reading.vars.nested(inside, depth)? {
+                // its own beginning may be enough
+                Some(nested) => beginning(reading, nested, out, depth + 1)?,
+                None => out.push_str(&reading.try_settle(&format!("{{{{{inside}}}}}"))?),
+            },
+        }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Whether nothing that follows can change the host.

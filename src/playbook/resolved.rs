@@ -3,8 +3,10 @@
 use super::Source;
 use super::expression::{Part, parts};
 use super::reading::Reading;
-use super::tree::{self, Node, Value};
+use super::tree::{self, Value};
 use super::vars::Vars;
+use crate::secret::{Beside, is_pointer};
+use std::path::Path;
 
 /// The text with what is known filled in; what only points at a secret stays a pointer, and so does all that names it.
 pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
@@ -15,7 +17,11 @@ pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
     })?;
     let given = tree.get("vars").map_or(&[][..], |entry| entry.node.entries());
     // secrets are not looked up: who shows a playbook shows no passwords
-    let secret = |text: &str| text.starts_with('@') || text.starts_with("env:");
+    let secret = is_pointer;
+    let nowhere = Beside {
+        folder: Path::new(""),
+        environment: &|_| None,
+    };
     let open: Vec<String> = sets
         .iter()
         .filter(|set| !set.split_once('=').is_some_and(|(_, v)| secret(v)))
@@ -33,7 +39,7 @@ pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
         .filter(|entry| !matches!(&entry.node.value, Value::Text(text) if secret(text) && !names(&open, &entry.key)))
         .cloned()
         .collect();
-    reading.vars = Vars::new(&plain, &open, &|_| None, &mut |line, text| reading.wrong(line, text));
+    reading.vars = Vars::new(&plain, &open, nowhere, &mut |line, text| reading.wrong(line, text));
     if !reading.is_right() {
         return Err(reading.faults());
     }
@@ -53,7 +59,7 @@ pub fn resolved(source: &Source, sets: &[String]) -> Result<String, String> {
         changes.push((entry.node.span.clone(), value));
     }
     for entry in tree.entries().iter().filter(|entry| entry.key != "vars") {
-        texts(&entry.node, &mut |node| {
+        entry.node.texts(&mut |node| {
             let written = &source.text[node.span.clone()];
             if let Some(filled) = fill(&reading, written) {
                 changes.push((node.span.clone(), filled));
@@ -76,15 +82,6 @@ fn names(sets: &[String], name: &str) -> bool {
 /// A basic string of TOML: JSON's escapes are among its own.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
-}
-
-fn texts(node: &Node, found: &mut dyn FnMut(&Node)) {
-    match &node.value {
-        Value::Text(_) => found(node),
-        Value::List(items) => items.iter().for_each(|item| texts(item, found)),
-        Value::Table(entries) => entries.iter().for_each(|entry| texts(&entry.node, found)),
-        _ => {}
-    }
 }
 
 /// A text as written in the file, with those braces filled in that are known; `None` when none is.

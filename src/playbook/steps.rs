@@ -9,6 +9,7 @@ use super::tree::{Entry, Node, Value};
 use super::{acts, emits, messages, requests, times};
 use crate::cli::attack::Kind;
 use crate::cli::units;
+use crate::secret::Beside;
 use std::collections::BTreeSet;
 use swarm_agent::wire::flow::{Act, Every, Flow, OnFailure, Repeat, Step};
 
@@ -29,6 +30,8 @@ pub struct Workshop<'a> {
     pub remembered: &'a [String],
     /// The file names a script.
     pub scripted: bool,
+    /// Where the secrets are that it names.
+    pub secrets: Beside<'a>,
     /// Servers that steps name.
     pub origins: &'a mut Origins,
 }
@@ -48,7 +51,7 @@ impl Workshop<'_> {
             let Some(section) = Section::open(self.reading, &keys::FLOW, node) else {
                 continue;
             };
-            let name = match section.text("name") {
+            let name = match section.shown("name") {
                 Some(name) if !name.trim().is_empty() => name,
                 _ if nodes.len() == 1 => "flow".to_string(),
                 _ => format!("flow {}", place + 1),
@@ -82,10 +85,13 @@ impl Workshop<'_> {
                 slots: self.slots,
                 own,
                 repeated: false,
+                secrets: self.secrets,
+                stamped: self.reading.broadcasts,
             },
             labels: BTreeSet::new(),
             connected: false,
         };
+        line.scope.refuse_doubled();
         self.steps(&mut line, &nodes, "")
     }
 
@@ -179,7 +185,7 @@ impl Workshop<'_> {
     }
 
     fn label(&self, line: &mut Line<'_>, section: &Section<'_>, number: &str, entry: &Entry) -> String {
-        let label = match section.text("name") {
+        let label = match section.shown("name") {
             Some(name) if !name.trim().is_empty() => name.trim().chars().take(2 * NOUN).collect(),
             _ => match noun(entry) {
                 noun if noun.is_empty() => format!("{number} {}", entry.key),

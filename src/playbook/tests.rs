@@ -16,7 +16,11 @@ fn source(text: &str) -> Source {
 
 fn book_with(text: &str, sets: &[&str]) -> Result<Book, String> {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_string()).collect();
-    read(&source(text), &sets, &|name| (name == "TOKEN").then(|| "t0ken".into()))
+    read(&source(text), &sets, &variables)
+}
+
+fn variables(name: &str) -> Option<String> {
+    (name == "TOKEN").then(|| "t0ken".into())
 }
 
 fn program_of(text: &str, kind: Kind) -> Result<Program, String> {
@@ -25,7 +29,13 @@ fn program_of(text: &str, kind: Kind) -> Result<Program, String> {
         name: "s.js".into(),
         source: String::new(),
     });
-    book.program(kind, &["user".into(), "team".into()], script, &mut Origins::new(&[]))
+    book.program(
+        kind,
+        &["user".into(), "team".into()],
+        script,
+        &variables,
+        &mut Origins::new(&[]),
+    )
 }
 
 /// The steps of a flow with these lines, engine socketio.
@@ -82,20 +92,8 @@ fn errors_name_file_line_and_the_nearest_right_key() {
             "p.toml:2: [load] reconnect: `x`: true or false",
         ),
         (
-            "[load]\nreconnect-delay = '1s'",
-            "nobody comes back: add reconnect = true",
-        ),
-        (
-            "[load]\nreconnect = true\nreconnect-delay = '9s'\nreconnect-delay-max = '1s'",
-            "p.toml:4: [load] reconnect-delay-max: is shorter",
-        ),
-        (
-            "[load]\nreconnect = true\nreconnect-jitter = 2",
-            "p.toml:3: [load] reconnect-jitter: `2`: a part between 0 and 1",
-        ),
-        (
-            "[load]\nstorms = ['5']",
-            "p.toml:2: [load] storms: 5s? a time needs its unit",
+            "[load]\nreconnect = false\nstorms = ['5s']",
+            "p.toml:3: [load] storms: after a storm clients come back",
         ),
         (
             "[request]\nheaders = 'x: y'",
@@ -133,6 +131,7 @@ fn errors_name_file_line_and_the_nearest_right_key() {
             "its value comes back to itself",
         ),
         ("csv = 'x.csv'", "p.toml:1: csv: only the texts of flows"),
+        ("csv-end = 'wrap'", "p.toml:1: csv-end: only flows have rows"),
         ("csv-end = 'never'", "p.toml:1: csv-end: `never`: stop, wrap or error"),
         ("script = 'x.js'", "p.toml:1: script: hooks are called in flows"),
         ("remember = ['x']", "p.toml:1: remember: there is no script"),
@@ -426,6 +425,15 @@ fn json_keeps_types() {
             plain("!\"]")
         ]
     );
+    // a comma within braces is none between arguments
+    assert_eq!(
+        array("{ emit = ['ev-{{random(1, 6)}}'] }"),
+        [
+            plain("[\"ev-"),
+            Piece::InString(Expression::Variable(Variable::Random(1, 6))),
+            plain("\"]")
+        ]
+    );
     // what is known beforehand is filled in, by its kind
     assert_eq!(
         array("{ emit = ['say', '{{rooms}}', '{{rooms + 1}}', '{{name}}', 'a {{name}}', \"{{'q'}}\"] }"),
@@ -592,8 +600,10 @@ fn vars_are_set_by_kind_and_may_hold_braces() {
         (connections.values.as_slice(), connections.line),
         (&["16".to_string()][..], 8)
     );
-    assert!(book.comeback.is_some());
-    let program = book.program(Kind::Socketio, &[], None, &mut Origins::new(&[])).unwrap();
+    assert!(book.fields.iter().any(|field| field.flag == "reconnect"));
+    let program = book
+        .program(Kind::Socketio, &[], None, &variables, &mut Origins::new(&[]))
+        .unwrap();
     let Act::Emit(emit) = &program.flows[0].steps[1].act else {
         panic!("an emit")
     };
@@ -620,12 +630,12 @@ fn vars_are_set_by_kind_and_may_hold_braces() {
 #[test]
 fn steps_name_servers_by_whole_urls() {
     let book = book_with(
-        "[vars]\nauth = 'https://auth.test'\npath = '/x'\n[[flow]]\nsteps = [{ http = '{{auth}}/login?n={{conn}}' }, { http = 'https://auth.test:443' }, { http = 'http://[::1]:80{{path}}' }]",
+        "[vars]\nauth = 'https://auth.test'\npath = '/x'\nmine = '/of/{{conn}}'\n[[flow]]\nsteps = [{ http = '{{auth}}/login?n={{conn}}' }, { http = 'https://auth.test:443' }, { http = 'http://[::1]:80{{path}}' }, { http = '{{path}}' }, { http = '{{mine}}' }]",
         &[],
     )
     .unwrap();
     let mut origins = Origins::new(&[]);
-    let program = book.program(Kind::Http, &[], None, &mut origins).unwrap();
+    let program = book.program(Kind::Http, &[], None, &|_| None, &mut origins).unwrap();
     let places: Vec<(Option<u16>, Option<&str>)> = program.flows[0]
         .steps
         .iter()
@@ -634,7 +644,23 @@ fn steps_name_servers_by_whole_urls() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(places, [(Some(0), None), (Some(0), Some("/")), (Some(1), Some("/x"))]);
+    assert_eq!(
+        places,
+        [
+            (Some(0), None),
+            (Some(0), Some("/")),
+            (Some(1), Some("/x")),
+            (None, Some("/x")),
+            (None, None)
+        ]
+    );
+    let Act::Http(mine) = &program.flows[0].steps[4].act else {
+        panic!("http")
+    };
+    assert_eq!(
+        mine.path.as_ref().unwrap().0,
+        [plain("/of/"), Piece::Value(Expression::Variable(Variable::Conn))]
+    );
     assert_eq!(origins.added(), ["https://auth.test", "http://[::1]:80"]);
 }
 
@@ -653,7 +679,10 @@ fn what_is_shown_is_resolved_and_reads_the_same() {
     assert!(shown.starts_with("# why\n"));
     let (before, after) = (book_with(text, &["n=7"]).unwrap(), book_with(&shown, &[]).unwrap());
     assert_eq!(before.fields, after.fields);
-    let program = |book: &Book| book.program(Kind::Socketio, &[], None, &mut Origins::new(&[])).unwrap();
+    let program = |book: &Book| {
+        book.program(Kind::Socketio, &[], None, &variables, &mut Origins::new(&[]))
+            .unwrap()
+    };
     assert_eq!(program(&before), program(&after));
     let hidden = resolved::resolved(&source(text), &["s=env:OTHER".into()]).unwrap();
     assert!(

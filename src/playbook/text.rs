@@ -3,11 +3,11 @@
 use super::expression::{self, Part, parts};
 use super::reading::Reading;
 use super::tree::{Node, Value};
-use super::vars::{BUILT_IN, missing};
+use super::vars::{BUILT_IN, Constant, missing, words_in_braces};
+use crate::secret::{Beside, is_pointer};
 use swarm_agent::wire::flow::{Expression, Piece, Text, Variable};
 
 /// What names mean in the texts of one flow.
-#[derive(Debug)]
 pub struct Scope<'a> {
     /// The file.
     pub reading: &'a Reading,
@@ -19,6 +19,10 @@ pub struct Scope<'a> {
     pub own: Vec<String>,
     /// Whether steps stand within a repetition.
     pub repeated: bool,
+    /// Where secrets are read.
+    pub secrets: Beside<'a>,
+    /// Whether there is a broadcast whose stamp can be filled in.
+    pub stamped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,9 +38,9 @@ impl Scope<'_> {
         u16::try_from(place).ok()
     }
 
-    /// What a name stands for.
-    fn name(&self, name: &str) -> Result<Expression, String> {
-        if let Some(constant) = self.reading.vars.get(name) {
+    /// What a name stands for. `within`: the name of `[vars]` whose value it stands in.
+    fn name(&self, name: &str, within: Option<&str>) -> Result<Expression, String> {
+        if let Some(constant) = self.constant(name, within) {
             return Ok(constant.expression());
         }
         let variable = match name {
@@ -51,11 +55,41 @@ impl Scope<'_> {
             "round" => return Err("round counts the rounds of every and repeat: it is not in one".into()),
             "run" => Variable::Run,
             "backend" => Variable::Backend,
-            "stamp" => Variable::Stamp,
+            "stamp" if self.stamped => Variable::Stamp,
+            "stamp" => return Err("stamp is filled in for [broadcast] alone, and there is none".into()),
             "random" => return Err("random(FROM, TO)".into()),
             _ => return self.given(name).map(Expression::Variable),
         };
         Ok(Expression::Variable(variable))
+    }
+
+    /// A value of `[vars]`; within the value of a name that is a column's too, that name is the column.
+    fn constant(&self, name: &str, within: Option<&str>) -> Option<&Constant> {
+        match within == Some(name) && self.columns.iter().any(|column| column == name) {
+            true => None,
+            false => self.reading.vars.get(name),
+        }
+    }
+
+    /// The text of a name that has braces in it itself.
+    fn nested(&self, inside: &str, depth: usize, within: Option<&str>) -> Result<Option<&str>, String> {
+        match self.constant(inside.trim(), within) {
+            Some(_) => self.reading.vars.nested(inside, depth),
+            None => Ok(None),
+        }
+    }
+
+    /// Notes a name that is both in `[vars]` and a column, unless its value is about that very column.
+    pub fn refuse_doubled(&self) {
+        for column in self.columns {
+            if let Some(constant) = self.reading.vars.get(column)
+                && !words_in_braces(&constant.text).any(|word| word == column)
+            {
+                let text =
+                    format!("column `{column}` is in [vars] too: rename it, or --set {column}='{{{{{column}}}}}'");
+                self.reading.wrong(constant.line, text);
+            }
+        }
     }
 
     /// A column, or something remembered.
@@ -79,15 +113,29 @@ impl Scope<'_> {
         Err(missing(name, known, "what is known here"))
     }
 
-    fn parse(&self, inside: &str) -> Result<Expression, String> {
-        expression::parse(inside, &|name| self.name(name))
+    fn parse(&self, inside: &str, within: Option<&str>) -> Result<Expression, String> {
+        expression::parse(inside, &|name| self.name(name, within))
+    }
+
+    /// What `@FILE` or `env:NAME` stands for; `None` of any other text.
+    fn pointed(&self, text: &str) -> Result<Option<String>, String> {
+        match is_pointer(text) {
+            true => self.secrets.value(&self.reading.try_settle(text)?).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn pieces(&self, text: &str, place: Place) -> Result<Vec<Piece>, String> {
-        self.nested_pieces(text, place, 0)
+        self.nested_pieces(text, place, 0, None)
     }
 
-    fn nested_pieces(&self, text: &str, place: Place, depth: usize) -> Result<Vec<Piece>, String> {
+    fn nested_pieces(
+        &self,
+        text: &str,
+        place: Place,
+        depth: usize,
+        within: Option<&str>,
+    ) -> Result<Vec<Piece>, String> {
         let mut pieces = Vec::new();
         for part in parts(text)? {
             let plain = |text: &str| match place {
@@ -96,13 +144,14 @@ impl Scope<'_> {
             };
             match part {
                 Part::Plain(text) => push(&mut pieces, &plain(text)),
-                Part::Braces(inside) if self.reading.vars.nested(inside, depth)?.is_some() => {
-                    let text = self.reading.vars.nested(inside, depth)?.unwrap_or_default();
-                    for piece in self.nested_pieces(text, place, depth + 1)? {
+                Part::Braces(inside) if self.nested(inside, depth, within)?.is_some() => {
+                    let text = self.nested(inside, depth, within)?.unwrap_or_default();
+                    let nested = self.nested_pieces(text, place, depth + 1, Some(inside.trim()));
+                    for piece in nested.map_err(|error| self.reading.discreet(inside, error))? {
                         join(&mut pieces, piece);
                     }
                 }
-                Part::Braces(inside) => match self.parse(inside)? {
+                Part::Braces(inside) => match self.parse(inside, within)? {
                     Expression::Number(number) => push(&mut pieces, &number.to_string()),
                     Expression::Text(text) => push(&mut pieces, &plain(&text)),
                     other if place == Place::InString => pieces.push(Piece::InString(other)),
@@ -132,10 +181,31 @@ impl Scope<'_> {
         }
     }
 
+    /// The same of a value that may be a secret, `@FILE` or `env:NAME`.
+    pub fn secret_scalar(&self, what: &str, node: &Node) -> Option<Text> {
+        match self.pointed(node.written()) {
+            Ok(Some(secret)) => Some(Text::plain(secret)),
+            Ok(None) => self.scalar(what, node),
+            Err(error) => {
+                self.reading.wrong(node.line, format!("{what}: {error}"));
+                None
+            }
+        }
+    }
+
     /// JSON of a value of the file: numbers stay numbers, and `"{{x}}"` alone in its place becomes what x is.
     pub fn json(&self, node: &Node) -> Option<Text> {
+        self.json_with(node, false)
+    }
+
+    /// The same; texts in it may be secrets, `@FILE` or `env:NAME`.
+    pub fn secret_json(&self, node: &Node) -> Option<Text> {
+        self.json_with(node, true)
+    }
+
+    fn json_with(&self, node: &Node, secrets: bool) -> Option<Text> {
         let mut pieces = Vec::new();
-        match self.write(node, &mut pieces) {
+        match self.write(node, secrets, &mut pieces) {
             Ok(()) => Some(Text(pieces)),
             Err((line, error)) => {
                 self.reading.wrong(line, error);
@@ -152,7 +222,7 @@ impl Scope<'_> {
         let written = named.and_then(|()| {
             args.iter().try_for_each(|arg| {
                 push(&mut pieces, ",");
-                self.write(arg, &mut pieces)
+                self.write(arg, false, &mut pieces)
             })
         });
         push(&mut pieces, "]");
@@ -165,9 +235,12 @@ impl Scope<'_> {
         }
     }
 
-    fn write(&self, node: &Node, out: &mut Vec<Piece>) -> Result<(), (usize, String)> {
+    fn write(&self, node: &Node, secrets: bool, out: &mut Vec<Piece>) -> Result<(), (usize, String)> {
         let at = |error: String| (node.line, error);
         match &node.value {
+            Value::Text(text) if secrets && is_pointer(text) => {
+                push(out, &quoted(&self.pointed(text).map_err(at)?.unwrap_or_default()));
+            }
             Value::Text(text) => self.string(text, out).map_err(at)?,
             Value::Integer(number) => push(out, &number.to_string()),
             Value::Decimal(number) => match serde_json::Number::from_f64(*number) {
@@ -183,7 +256,7 @@ impl Scope<'_> {
                     if place > 0 {
                         push(out, ",");
                     }
-                    self.write(item, out)?;
+                    self.write(item, secrets, out)?;
                 }
                 push(out, "]");
             }
@@ -195,7 +268,7 @@ impl Scope<'_> {
                         join(out, piece);
                     }
                     push(out, "\":");
-                    self.write(&entry.node, out)?;
+                    self.write(&entry.node, secrets, out)?;
                 }
                 push(out, "}");
             }
@@ -205,16 +278,23 @@ impl Scope<'_> {
 
     /// A JSON string, or what stands alone in its braces.
     fn string(&self, text: &str, out: &mut Vec<Piece>) -> Result<(), String> {
-        self.nested_string(text, out, 0)
+        self.nested_string(text, out, 0, None)
     }
 
-    fn nested_string(&self, text: &str, out: &mut Vec<Piece>, depth: usize) -> Result<(), String> {
+    fn nested_string(
+        &self,
+        text: &str,
+        out: &mut Vec<Piece>,
+        depth: usize,
+        within: Option<&str>,
+    ) -> Result<(), String> {
         if let [Part::Braces(inside)] = parts(text)?.as_slice() {
-            if let Some(nested) = self.reading.vars.nested(inside, depth)? {
-                return self.nested_string(nested, out, depth + 1);
+            if let Some(nested) = self.nested(inside, depth, within)? {
+                let written = self.nested_string(nested, out, depth + 1, Some(inside.trim()));
+                return written.map_err(|error| self.reading.discreet(inside, error));
             }
-            let alone = self.reading.vars.get(inside.trim());
-            match (alone, self.parse(inside)?) {
+            let alone = self.constant(inside.trim(), within);
+            match (alone, self.parse(inside, within)?) {
                 (Some(constant), _) => push(out, &constant.json),
                 (None, Expression::Number(number)) => push(out, &number.to_string()),
                 (None, Expression::Text(text)) => push(out, &quoted(&text)),
@@ -223,7 +303,7 @@ impl Scope<'_> {
             return Ok(());
         }
         push(out, "\"");
-        for piece in self.pieces(text, Place::InString)? {
+        for piece in self.nested_pieces(text, Place::InString, depth, within)? {
             join(out, piece);
         }
         push(out, "\"");

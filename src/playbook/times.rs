@@ -16,8 +16,11 @@ pub fn spread(reading: &Reading, what: &str, node: &Node) -> Option<Spread> {
         Some((from, to)) => units::duration(from).and_then(|from| between(from, units::duration(to)?)),
         None => units::duration(&said.text).map(Spread::Fixed),
     };
-    read.map_err(|error| reading.wrong(node.line, format!("{what}: {error}")))
-        .ok()
+    read.map_err(|error| {
+        let error = reading.vars.discreet(node.written(), error);
+        reading.wrong(node.line, format!("{what}: {error}"));
+    })
+    .ok()
 }
 
 fn between(from: u64, to: u64) -> Result<Spread, String> {

@@ -92,6 +92,24 @@ impl Node {
         }
     }
 
+    /// Every node of a text in it, itself among them.
+    pub fn texts<'a>(&'a self, found: &mut dyn FnMut(&'a Self)) {
+        match &self.value {
+            Value::Text(_) => found(self),
+            Value::List(items) => items.iter().for_each(|item| item.texts(found)),
+            Value::Table(entries) => entries.iter().for_each(|entry| entry.node.texts(found)),
+            _ => {}
+        }
+    }
+
+    /// What is written there, if it is a text.
+    pub fn written(&self) -> &str {
+        match &self.value {
+            Value::Text(text) => text,
+            _ => "",
+        }
+    }
+
     /// The entries of a table; none of anything else.
     pub fn entries(&self) -> &[Entry] {
         match &self.value {

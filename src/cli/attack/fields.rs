@@ -17,7 +17,7 @@ enum Slot<'a> {
 }
 
 /// Flags that, typed, take the place of others that a playbook has.
-const INSTEAD: [(&str, &[&str]); 13] = [
+const INSTEAD: [(&str, &[&str]); 14] = [
     ("duration", &["hold", "stage"]),
     ("hold", &["duration"]),
     ("rate", &["every", "stage"]),
@@ -30,6 +30,7 @@ const INSTEAD: [(&str, &[&str]); 13] = [
     ("socketio", &["engine"]),
     ("no-keepalive", &["requests-per-connection", "connection-life"]),
     ("requests-per-connection", &["no-keepalive"]),
+    ("connection-life", &["no-keepalive"]),
     // what a rule was about is no target any more
     ("url", &["connect-to"]),
 ];
@@ -111,6 +112,12 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
         "stage" => Texts(&mut args.stage),
         "warmup" => Text(&mut args.warmup),
         "max-rate" => Text(&mut args.max_rate),
+        "reconnect" => Switch(&mut args.reconnect),
+        "reconnect-delay" => Text(&mut args.reconnect_delay),
+        "reconnect-delay-max" => Text(&mut args.reconnect_delay_max),
+        "reconnect-jitter" => Text(&mut args.reconnect_jitter),
+        "reconnect-attempts" => Text(&mut args.reconnect_attempts),
+        "storm" => Texts(&mut args.storm),
         "require" => Texts(&mut args.require),
         "strict" => Switch(&mut args.strict),
         _ => return None,
@@ -134,9 +141,10 @@ pub(super) fn overlay(typed: &AttackArgs, book: &Book) -> (AttackArgs, Vec<Field
     let mut used = Vec::new();
     for field in &book.fields {
         let mut instead = INSTEAD.iter().filter(|(_, those)| those.contains(&field.flag));
-        if instead.any(|(flag, _)| is_typed(&mut typed, flag)) {
+        if instead.any(|(flag, _)| is_typed(&mut typed, flag)) || gives_way(&typed, field.flag) {
             continue;
         }
+        let field = &without_authorization(&typed, field);
         let counted = match slot(&mut args, field.flag) {
             Some(Slot::Text(text)) => put(text, field.values.first().cloned()),
             Some(Slot::File(file)) => put(file, field.values.first().map(PathBuf::from)),
@@ -149,6 +157,47 @@ pub(super) fn overlay(typed: &AttackArgs, book: &Book) -> (AttackArgs, Vec<Field
         }
     }
     (args, used)
+}
+
+/// Whether what was typed, by its value, takes the place of a flag of the playbook.
+fn gives_way(typed: &AttackArgs, flag: &str) -> bool {
+    let urls = || typed.urls.iter().filter_map(|url| url.split_once("://"));
+    match flag {
+        "user" => typed.header.iter().any(|line| is_authorization(line)) || names_user(typed),
+        "namespace" => urls().any(|(_, rest)| {
+            let rest = rest.split(['?', '#']).next().unwrap_or_default();
+            rest.split_once('/').is_some_and(|(_, path)| !path.is_empty())
+        }),
+        "transport" => urls().any(|(scheme, _)| {
+            let scheme = scheme.rsplit('=').next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
+        }),
+        _ => false,
+    }
+}
+
+/// A name in a URL is as good as `--user`.
+fn names_user(typed: &AttackArgs) -> bool {
+    let mut hosts = typed.urls.iter().filter_map(|url| url.split_once("://"));
+    hosts.any(|(_, rest)| {
+        rest.split(['/', '?', '#'])
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    })
+}
+
+fn is_authorization(line: &str) -> bool {
+    line.split_once(':')
+        .is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("authorization"))
+}
+
+/// A typed user takes the place of the playbook's header that says who it is.
+fn without_authorization(typed: &AttackArgs, field: &Field) -> Field {
+    let mut field = field.clone();
+    if field.flag == "header" && (typed.user.is_some() || names_user(typed)) {
+        field.values.retain(|line| !is_authorization(line));
+    }
+    field
 }
 
 fn put<T>(place: &mut Option<T>, value: Option<T>) -> bool {
@@ -188,10 +237,13 @@ pub(super) fn blame(book: &Book, used: &[Field], error: Usage) -> Usage {
         .min_by_key(|(place, _)| *place);
     match first {
         // what has its place already is left as it is
-        Some((_, field)) if !error.0.starts_with(&book.file()) => {
-            Usage(format!("{}: {}: {}", book.place_of(field), field.what, error.0))
+        _ if error.0.starts_with(&book.file()) => error,
+        Some((_, field)) if field.secret => {
+            let text = "does not fit here; what it stands for is a secret and not shown";
+            Usage(format!("{}: {}: {text}", book.place_of(field), field.what))
         }
-        _ => error,
+        Some((_, field)) => Usage(format!("{}: {}: {}", book.place_of(field), field.what, error.0)),
+        None => error,
     }
 }
 
@@ -247,18 +299,7 @@ mod tests {
         "socketio",
     ];
     /// Flags whose keys go into the plan directly.
-    const DIRECT: [&str; 10] = [
-        "csv",
-        "csv-end",
-        "reconnect",
-        "reconnect-delay",
-        "reconnect-delay-max",
-        "reconnect-jitter",
-        "reconnect-attempts",
-        "storm",
-        "broadcast",
-        "emitters",
-    ];
+    const DIRECT: [&str; 4] = ["csv", "csv-end", "broadcast", "emitters"];
 
     fn flags_of(keys: &[&'static Keys]) -> Vec<&'static str> {
         keys.iter()

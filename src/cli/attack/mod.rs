@@ -117,7 +117,8 @@ pub fn understand(typed: &AttackArgs, around: &Surroundings) -> Result<AttackCom
     let source = place::find(named).map_err(|error| Usage(format!("--playbook {named}: {error}")))?;
     let book = playbook::read(&source, &typed.set, around.environment.as_ref()).map_err(Usage)?;
     let (args, used) = fields::overlay(typed, &book);
-    plain(&args, typed, around, Some(&book)).map_err(|error| fields::blame(&book, &used, error))
+    let read = plain(&args, typed, around, Some(&book));
+    read.map_err(|error| Usage(book.hide(&fields::blame(&book, &used, error).0)))
 }
 
 /// What the flags mean, those of a playbook among them. `typed` are those of the command line alone.
@@ -134,6 +135,8 @@ fn plain(
     let flows = book.filter(|book| book.has_flows);
     if flows.is_some() {
         played::refuse_what_flows_say(args)?;
+    } else {
+        played::refuse_rows(args)?;
     }
     let hosts = args.crew.hosts(&around.fleets, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
@@ -147,11 +150,10 @@ fn plain(
     let request = request::request(args, &aim, around, &mut targets, &mut noted)?;
     let mut program = None;
     if let Some(book) = flows {
-        program = Some(played::program(book, args, &aim, &mut targets, &mut load)?);
+        program = Some(played::program(book, args, &aim, around, &mut targets, &mut load)?);
         noted.forget_what_flows_say();
     }
     target::refuse_unused_rules(args, &targets)?;
-    played::way_back(book, &mut load)?;
     let broadcast = match program.as_deref() {
         Some(program) => played::broadcast(book, &engine, program)?,
         None => broadcast::broadcast(args, &engine, &load, &mut noted)?,

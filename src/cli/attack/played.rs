@@ -1,11 +1,10 @@
-//! What only a playbook brings into a plan: its program with rows and script, the way back, storms, broadcasts, what it
-//! needs of hosts. Reads the files that it names.
+//! What only a playbook brings into a plan: its program with rows and script, broadcasts, what it needs of hosts. Reads the files that it names.
 
+use super::Surroundings;
 use super::args::AttackArgs;
 use super::stages::cut_off;
 use super::target::{Aim, named_by_steps};
 use crate::cli::Usage;
-use crate::cli::units::show_duration;
 use crate::plan::SourceRange;
 use crate::playbook::load::Needs;
 use crate::playbook::origins::Origins;
@@ -26,6 +25,17 @@ pub(super) fn refuse_alone(args: &AttackArgs) -> Result<(), Usage> {
     match given.iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(Usage(format!(
             "{flag} is for playbooks: add --playbook NAME (`swarm playbook list`)"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Rows where no flow could use them.
+pub(super) fn refuse_rows(args: &AttackArgs) -> Result<(), Usage> {
+    let given = [("--csv", args.csv.is_some()), ("--csv-end", args.csv_end.is_some())];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Usage(format!(
+            "{flag}: only the texts of flows can use rows, and this playbook has no [[flow]]"
         ))),
         None => Ok(()),
     }
@@ -71,6 +81,7 @@ pub(super) fn program(
     book: &Book,
     args: &AttackArgs,
     aim: &Aim,
+    around: &Surroundings,
     targets: &mut Vec<Target>,
     load: &mut Load,
 ) -> Result<Box<Program>, Usage> {
@@ -81,7 +92,8 @@ pub(super) fn program(
     };
     let mut origins = Origins::new(targets);
     let columns = sheet.as_ref().map_or(&[][..], |sheet| sheet.columns.as_slice());
-    let mut program = book.program(aim.kind, columns, script, &mut origins).map_err(Usage)?;
+    let program = book.program(aim.kind, columns, script, around.environment.as_ref(), &mut origins);
+    let mut program = program.map_err(Usage)?;
     for url in origins.added() {
         targets.push(named_by_steps(args, aim.kind, url)?);
     }
@@ -94,7 +106,10 @@ pub(super) fn program(
             at_most(load, sheet.rows.len() as u64);
         }
         let rows = sheet.deal(split::connections(load), end);
-        program.rows = rows.map_err(|error| Usage(format!("--csv: {error}")))?;
+        program.rows = rows.map_err(|error| match &args.csv {
+            Some(_) => Usage(format!("--csv: {error}")),
+            None => Usage(book.wrong(None, "csv", &format!("csv: {error}"))),
+        })?;
     }
     Ok(Box::new(program))
 }
@@ -116,38 +131,17 @@ fn rows(book: &Book, args: &AttackArgs) -> Result<Option<Sheet>, Usage> {
         return read.map(Some).map_err(|error| Usage(format!("--csv: {error}")));
     }
     let Some(path) = &book.csv else {
-        return match &args.csv_end {
-            Some(_) => Err(Usage("--csv-end: there are no rows; add --csv FILE".into())),
-            None => Ok(None),
+        return match (&args.csv_end, book.csv_end) {
+            (Some(_), _) => Err(Usage("--csv-end: there are no rows; add --csv FILE".into())),
+            (None, Some(_)) => {
+                let text = "csv-end: there are no rows; add csv = 'FILE' or --csv FILE";
+                Err(Usage(book.wrong(None, "csv-end", text)))
+            }
+            (None, None) => Ok(None),
         };
     };
     let read = place::text(path).and_then(|text| sheet(&path.display().to_string(), &text));
     read.map(Some).map_err(|error| Usage(book.wrong(None, "csv", &error)))
-}
-
-/// The way back and the storms go into the load.
-pub(super) fn way_back(book: Option<&Book>, load: &mut Load) -> Result<(), Usage> {
-    let Some(book) = book.filter(|book| book.comeback.is_some()) else {
-        return Ok(());
-    };
-    let wrong = |key: &str, text: String| Err(Usage(book.wrong(Some("load"), key, &text)));
-    let Load::Held(held) = load else {
-        return wrong("reconnect", "reconnect: http holds no connections".into());
-    };
-    if let Some(late) = book.storms.iter().find(|at| **at >= held.end) {
-        let text = format!(
-            "storms: {} is not before the end, {}",
-            show_duration(*late),
-            show_duration(held.end)
-        );
-        return wrong("storms", text);
-    }
-    // a flag about it comes first
-    held.reconnect = held.reconnect.take().or_else(|| book.comeback.clone());
-    if held.storms.is_empty() {
-        held.storms.clone_from(&book.storms);
-    }
-    Ok(())
 }
 
 /// What is measured of the broadcasts that flows emit.
@@ -159,6 +153,10 @@ pub(super) fn broadcast(book: Option<&Book>, engine: &Engine, program: &Program)
         let text = "broadcast: only engine socketio has events";
         return Err(Usage(book.wrong(Some("broadcast"), "event", text)));
     };
+    if !emits(program) {
+        let text = "broadcast: no step of the flows emits anything";
+        return Err(Usage(book.wrong(Some("broadcast"), "event", text)));
+    }
     Ok(Some(Broadcast {
         stamped: is_stamped(program),
         ..broadcast.clone()
@@ -175,6 +173,17 @@ fn each<'a>(steps: &'a [Step], found: &mut dyn FnMut(&'a Act)) {
             _ => {}
         }
     }
+}
+
+/// Whether anything is emitted; what a script sends may be.
+fn emits(program: &Program) -> bool {
+    let mut found = false;
+    for flow in &program.flows {
+        each(&flow.steps, &mut |act| {
+            found |= matches!(act, Act::Emit(_) | Act::Script(_))
+        });
+    }
+    found
 }
 
 /// Whether some emit carries the stamp.

@@ -83,12 +83,17 @@ pub static LOAD: Keys = Keys {
         named("stages", "stage", Texts, "ramps: T:TO, T:FROM..TO, connections:T:TO"),
         flag("warmup", Time, "http without flows: load before, not measured"),
         flag("max-rate", Number, "a cap on hits and connects a second"),
-        key("reconnect", Switch, "clients that are lost come back"),
-        key("reconnect-delay", Time, "first wait, doubled from try to try"),
-        key("reconnect-delay-max", Time, "longest wait"),
-        key("reconnect-jitter", Number, "part of the wait that is random, 0 to 1"),
-        key("reconnect-attempts", Number, "then it stays away"),
-        key("storms", Texts, "at these times all clients drop and come back"),
+        flag("reconnect", Switch, "clients that are lost come back"),
+        flag("reconnect-delay", Time, "first wait, doubled from try to try"),
+        flag("reconnect-delay-max", Time, "longest wait"),
+        flag("reconnect-jitter", Number, "part of the wait that is random, 0 to 1"),
+        flag("reconnect-attempts", Number, "then it stays away"),
+        named(
+            "storms",
+            "storm",
+            Texts,
+            "at these times all clients drop and come back",
+        ),
     ],
 };
 

@@ -5,7 +5,7 @@ use crate::cli::attack::{AttackCommand, Surroundings, understand};
 use crate::cli::{Command, Parsed, parse};
 use crate::playbook::shipped;
 use swarm_agent::wire::flow::Variable;
-use swarm_agent::wire::share::{BackOff, Consent};
+use swarm_agent::wire::share::{BackOff, Carrier, Consent};
 
 const S: u64 = 1_000_000_000;
 
@@ -174,11 +174,59 @@ fn errors_about_a_playbooks_values_name_their_line() {
         ),
         (
             "target = 'http://h'\n[load]\nreconnect = true",
-            "DIR/p.toml:3: reconnect: http holds no connections",
+            "DIR/p.toml:3: [load] reconnect: --reconnect is for clients that are held",
         ),
         (
             &format!("{HELD}storms = ['6s']"),
-            "DIR/p.toml:7: storms: 6s is not before the end, 6s",
+            "DIR/p.toml:7: [load] storms: --storm 6s: the load ends after 6s",
+        ),
+        (
+            &format!("{HELD}storms = ['5']"),
+            "DIR/p.toml:7: [load] storms: --storm 5: 5s? ",
+        ),
+        (
+            &format!("{HELD}reconnect-delay = '1s'"),
+            "DIR/p.toml:7: [load] reconnect-delay: --reconnect-delay: clients don't come back",
+        ),
+        (
+            &format!("{HELD}reconnect = true\nreconnect-delay = '9s'\nreconnect-delay-max = '1s'"),
+            "DIR/p.toml:8: [load] reconnect-delay: --reconnect-delay 9s is longer than",
+        ),
+        (
+            &format!("{HELD}reconnect = true\nreconnect-jitter = 2"),
+            "DIR/p.toml:8: [load] reconnect-jitter: --reconnect-jitter 2: a share of the delay",
+        ),
+        (
+            &format!("{HELD}max-rate = 50\nstorms = ['5s']"),
+            "DIR/p.toml:8: [load] storms: --storm and --max-rate 50/s",
+        ),
+        (
+            &format!("csv-end = 'wrap'\n{HELD}[[flow]]\nsteps = [{{ connect = true }}]"),
+            "DIR/p.toml:1: csv-end: there are no rows; add csv = 'FILE' or --csv FILE",
+        ),
+        (
+            &format!("csv = 'p.csv'\n{HELD}[[flow]]\nsteps = [{{ connect = true }}]"),
+            "DIR/p.toml:1: csv: 2 rows for 10 clients",
+        ),
+        (
+            &format!("csv = 'p.csv'\n{HELD}[vars]\nname = 'x{{{{conn}}}}'\n[[flow]]\nsteps = [{{ connect = true }}]"),
+            "DIR/p.toml:9: column `name` is in [vars] too: rename it, or --set name='{{name}}'",
+        ),
+        (
+            &format!("{HELD}[[flow]]\nsteps = [{{ connect = true }},\n{{ emit = ['say', '{{{{stamp}}}}'] }}]"),
+            "DIR/p.toml:9: {{stamp}}: stamp is filled in for [broadcast] alone",
+        ),
+        (
+            &format!("{HELD}[broadcast]\nevent = 'x'\n[[flow]]\nsteps = [{{ connect = true }}]"),
+            "DIR/p.toml:8: broadcast: no step of the flows emits anything",
+        ),
+        (
+            &format!("{HELD}[socketio]\nauth = {{ t = 'env:NONE' }}"),
+            "DIR/p.toml:8: env:NONE: this variable is not set",
+        ),
+        (
+            &format!("{HELD}[[flow]]\nsteps = [{{ connect = {{ query = {{ t = '@no.txt' }} }} }}]"),
+            "DIR/p.toml:8: connect query: cannot read DIR/no.txt",
         ),
         (
             &format!("{HELD}[broadcast]\nevent = 'x'"),
@@ -201,7 +249,8 @@ fn errors_about_a_playbooks_values_name_their_line() {
             "DIR/p.toml:1: cannot read DIR/no.js",
         ),
     ] {
-        let error = one(text).attack("--playbook DIR/p.toml").map(|_| ()).unwrap_err();
+        let shelf = Shelf::with(&[("p.toml", text), ("p.csv", "name\na\nb\n")]);
+        let error = shelf.attack("--playbook DIR/p.toml").map(|_| ()).unwrap_err();
         assert!(error.contains(says), "{text}\n  {error}\n  {says}");
         assert!(!error.contains('\n'), "{error}");
     }
@@ -228,6 +277,22 @@ fn refusals_say_the_right_line() {
             "--csv-end: there are no rows; add --csv FILE",
         ),
         ("--playbook DIR/p.toml --csv DIR/no.csv", "--csv: cannot read"),
+        (
+            "--playbook reconnect-storm --csv x",
+            "--csv: only the texts of flows can use rows",
+        ),
+        (
+            "--playbook reconnect-storm --csv-end wrap",
+            "--csv-end: only the texts of flows",
+        ),
+        (
+            "--playbook reconnect-storm --max-rate 50",
+            "[load] storms: --storm and --max-rate 50/s",
+        ),
+        (
+            "--playbook DIR/p.toml --reconnect-delay 3s",
+            "--reconnect-delay: clients don't come back; add --reconnect",
+        ),
         (
             "--playbook DIR/p.toml -n 5",
             "-n: the playbook's flows say what is sent",
@@ -325,6 +390,193 @@ fn secrets_stay_secret() {
         .plan;
     assert!(plan.command.ends_with("--set token=env:TOKEN"), "{}", plan.command);
     assert!(format!("{:?}", plan.program).contains("t0ken"));
+}
+
+#[test]
+fn reconnect_flags_win_one_by_one() {
+    let shelf = one("");
+    let back = |line: &str| match shelf.attack(line).unwrap().plan.load {
+        Load::Held(held) => (held.reconnect.unwrap(), held.storms),
+        other => panic!("{line}: {other:?}"),
+    };
+    let (restarted, _) = back("--playbook rolling-restart --reconnect-delay 3s");
+    assert_eq!((restarted.least, restarted.most), (3 * S, 5 * S));
+    let (stormed, storms) = back("--playbook reconnect-storm --storm 5s --set jitter=0 --set delay=2s");
+    assert_eq!((storms, stormed.least, stormed.jitter), (vec![5 * S], 2 * S, 0));
+}
+
+#[test]
+fn typed_values_take_the_place_of_what_they_exclude() {
+    let held = "engine = 'socketio'\ntarget = 'http://h:1'\n";
+    for (text, line, header) in [
+        ("[request]\nuser = 'a:b'\n", "-H Authorization:x", "x"),
+        ("[request]\nuser = 'a:b'\n", "http://c:d@h:1", "Basic Yzpk"),
+        (
+            "[request]\nheaders = { AUTHORIZATION = 'x', A = '1' }\n",
+            "-u c:d",
+            "Basic Yzpk",
+        ),
+    ] {
+        let shelf = one(&format!("{held}{text}"));
+        let plan = shelf.attack(&format!("--playbook DIR/p.toml {line}")).unwrap().plan;
+        let all = plan.request.headers.iter();
+        let found: Vec<&str> = all
+            .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(found, [header], "{line}");
+    }
+    let shelf = one(&format!("{held}[socketio]\nnamespace = '/a'\ntransport = 'polling'\n"));
+    for (line, namespace, carrier) in [
+        ("http://o", "/a", Carrier::Polling),
+        ("http://o/?x=1", "/a", Carrier::Polling),
+        ("http://o/b", "/b", Carrier::Polling),
+        ("wss://o", "/a", Carrier::Websocket),
+        ("2=ws://o/b", "/b", Carrier::Websocket),
+    ] {
+        let Engine::Socketio(socketio) = shelf
+            .attack(&format!("--playbook DIR/p.toml {line}"))
+            .unwrap()
+            .plan
+            .engine
+        else {
+            panic!("{line}")
+        };
+        assert_eq!(
+            (socketio.namespace.as_str(), socketio.carrier),
+            (namespace, carrier),
+            "{line}"
+        );
+    }
+    let shelf = one("target = 'http://h'\n[http]\nno-keepalive = true\n");
+    let plan = shelf.attack("--playbook DIR/p.toml --connection-life 5s").unwrap().plan;
+    assert!(matches!(plan.engine, Engine::Http(http) if http.keepalive));
+}
+
+#[test]
+fn secrets_are_read_beside_the_playbook_and_from_the_environment() {
+    let text = "target = 'http://h:1'\nengine = 'socketio'\n[vars]\npassword = '@pw.txt'\n[socketio]\nauth = { t = 'env:TOKEN', f = '@pw.txt' }\n[[flow]]\nsteps = [\n{ http = { url = '/in', headers = { A = 'env:TOKEN', B = '{{password}}' } } },\n{ connect = { query = { q = '@pw.txt' }, headers = { C = '@pw.txt' }, auth = { t = ['env:TOKEN', '{{conn}}'] } } },\n{ join = { namespace = '/x', auth = { t = 'env:TOKEN' } } },\n]\n";
+    let shelf = Shelf::with(&[("p.toml", text), ("pw.txt", "p\"{{w\n")]);
+    let plan = shelf.attack("--playbook DIR/p.toml");
+    // braces of a secret that are never closed are no text to print
+    let error = plan.map(|_| ()).unwrap_err();
+    assert!(error.contains("secret") && !error.contains("{{w"), "{error}");
+    let shelf = Shelf::with(&[("p.toml", text), ("pw.txt", "p\"ssw0rd\n"), ("typed.txt", "other")]);
+    let plan = shelf.attack("--playbook DIR/p.toml").unwrap().plan;
+    let Engine::Socketio(socketio) = &plan.engine else {
+        panic!("socketio")
+    };
+    assert_eq!(socketio.auth.as_deref(), Some(r#"{"t":"t0ken","f":"p\"ssw0rd"}"#));
+    let steps = &plan.program.as_ref().unwrap().flows[0].steps;
+    let (Act::Http(http), Act::Connect(connect), Act::Join(join)) = (&steps[0].act, &steps[1].act, &steps[2].act)
+    else {
+        panic!("{steps:?}")
+    };
+    let plain = |pairs: &[(String, Text)]| -> Vec<String> {
+        pairs
+            .iter()
+            .map(|(_, text)| text.as_plain().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(plain(&http.headers), ["t0ken", "p\"ssw0rd"]);
+    assert_eq!(plain(&connect.query), ["p\"ssw0rd"]);
+    assert_eq!(plain(&connect.headers), ["p\"ssw0rd"]);
+    let auth = &connect.namespaces[0].auth.as_ref().unwrap().0;
+    assert_eq!(auth[0], Piece::Plain("{\"t\":[\"t0ken\",".into()));
+    assert_eq!(auth[1], Piece::Json(Expression::Variable(Variable::Conn)));
+    assert_eq!(join.auth.as_ref().unwrap().as_plain(), Some("{\"t\":\"t0ken\"}"));
+    let folder = shelf.0.path().display().to_string();
+    let typed = shelf
+        .attack(&format!("--playbook DIR/p.toml --set password=@{folder}/typed.txt"))
+        .unwrap()
+        .plan;
+    let Act::Http(http) = &typed.program.as_ref().unwrap().flows[0].steps[0].act else {
+        panic!("http")
+    };
+    assert_eq!(plain(&http.headers)[1], "other");
+}
+
+#[test]
+fn a_column_may_be_what_a_name_of_vars_is_about() {
+    let text = format!(
+        "csv = 'u.csv'\ncsv-end = 'wrap'\n{HELD}[vars]\nname = 'u-{{{{name}}}}'\n[[flow]]\nsteps = [{{ connect = true }}, {{ emit = ['in', '{{{{name}}}}', 'x {{{{name}}}}'] }}]"
+    );
+    let shelf = Shelf::with(&[("p.toml", &text), ("u.csv", "name\na\n")]);
+    let column = || Piece::InString(Expression::Variable(Variable::Column(0)));
+    let emitted = |line: &str| {
+        let program = shelf.attack(line).unwrap().plan.program.unwrap();
+        match &program.flows[0].steps[1].act {
+            Act::Emit(emit) => emit.array.0.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = |text: &str| Piece::Plain(text.into());
+    assert_eq!(
+        emitted("--playbook DIR/p.toml"),
+        [
+            plain("[\"in\",\"u-"),
+            column(),
+            plain("\",\"x u-"),
+            column(),
+            plain("\"]")
+        ]
+    );
+    assert_eq!(
+        emitted("--playbook DIR/p.toml --set name={{name}}")[1],
+        Piece::Json(Expression::Variable(Variable::Column(0)))
+    );
+}
+
+#[test]
+fn errors_show_no_secret() {
+    let flow = |step: &str| {
+        format!("{HELD}[vars]\ntoken = 'env:TOKEN'\n[[flow]]\nsteps = [{{ connect = true }},\n{step}\n]\n")
+    };
+    for step in [
+        "{ emit = ['x', \"{{token + 'x'}}\"] }",
+        "{ emit = ['x', '{{token + conn}}'] }",
+        "{ think = '{{token}}' }",
+        "{ think = '3{{token}}..5s' }",
+        "{ wait = { until = '{{token}}' } }",
+        "{ http = '{{token}}' }",
+        "{ http = 'ftp://{{token}}/' }",
+        "{ connect = { target = '{{token}}' } }",
+        "{ repeat = { times = '{{token}}', steps = [{ emit = 'x' }] } }",
+        "{ emit = { event = 'x', ack = true, timeout = '{{token}}' } }",
+    ] {
+        let shelf = one(&flow(step));
+        let error = shelf.attack("--playbook DIR/p.toml").map(|_| ()).unwrap_err();
+        assert!(
+            error.contains("token") && error.contains("DIR/p.toml:11"),
+            "{step}: {error}"
+        );
+        assert!(!error.contains("t0ken"), "{step}: {error}");
+        let set = shelf.attack("--playbook DIR/p.toml --set token=s3cret").map(|_| ());
+        assert!(set.is_err(), "{step}");
+    }
+    for line in ["[load]\nconnections = '{{token}}'", "[require]\npass = ['{{token}}']"] {
+        let shelf = one(&format!("target = 'ws://h'\n{line}\n[vars]\ntoken = ''\n"));
+        let error = shelf
+            .attack("--playbook DIR/p.toml --set token=env:TOKEN")
+            .map(|_| ())
+            .unwrap_err();
+        assert!(error.contains("DIR/p.toml:3") && !error.contains("t0ken"), "{error}");
+    }
+    let shelf =
+        one("target = 'http://h'\n[request]\nheaders = { Connection = '{{token}}' }\n[vars]\ntoken = 'env:TOKEN'\n");
+    let error = shelf.attack("--playbook DIR/p.toml").map(|_| ()).unwrap_err();
+    assert!(
+        error.contains("--header Connection: ***: swarm sets this header itself"),
+        "{error}"
+    );
+    let named = flow("{ name = 'say {{token}}', emit = 'x' }");
+    let program = one(&named)
+        .attack("--playbook DIR/p.toml")
+        .unwrap()
+        .plan
+        .program
+        .unwrap();
+    assert_eq!(program.flows[0].steps[1].label, "say {{token}}");
 }
 
 #[test]
