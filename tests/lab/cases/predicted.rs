@@ -1,0 +1,436 @@
+//! Owns: each rule of `swarm spread` held against the real HAProxy and nginx: every address must reach the server that was
+//! predicted; and that spread, attack and the servers' own counts say the same. Must not: know how a rule works.
+
+use super::held;
+use crate::lab::Lab;
+use crate::process::{Daemon, wait_until};
+use crate::swarm::{Attack, Outcome, said};
+use crate::{Result, ensure};
+use ::swarm::balancer::rule::{Pool, Rule};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+pub const CASES: &[super::Case] = &[
+    ("predicted::haproxy_deals_every_source_as_predicted", haproxy),
+    ("predicted::nginx_deals_every_source_as_predicted", nginx),
+    ("predicted::spread_says_what_the_attack_then_sees", spread),
+    ("predicted::an_attack_says_why_a_backend_got_nothing", because),
+    ("predicted::what_the_rule_does_not_predict_is_no_verdict", no_verdict),
+];
+
+/// The first port of the servers behind; then those of the balancers.
+const SERVERS: u16 = 17_600;
+const FRONTS: u16 = 17_620;
+/// Nobody listens here.
+const DEAD: u16 = 17_699;
+/// Servers behind, as s1 to s5.
+const MOST: u16 = 5;
+/// Addresses of each family.
+const SOURCES: usize = 520;
+
+/// Servers: weights, and what keeps some of them out.
+struct Farm {
+    weights: &'static [u32],
+    /// Marked as down in the configuration.
+    down: &'static [usize],
+    /// Not listening: found out by the balancer itself.
+    dead: &'static [usize],
+}
+
+const FARMS: [Farm; 8] = [
+    Farm::of(&[1, 1], &[], &[]),
+    Farm::of(&[1, 1, 1], &[], &[]),
+    Farm::of(&[2, 1, 1, 1], &[], &[]),
+    Farm::of(&[7, 3, 1, 20, 20], &[], &[]),
+    Farm::of(&[1, 1, 1], &[1], &[]),
+    // a common factor that those that are up do not have
+    Farm::of(&[2, 6, 3, 3], &[2, 3], &[]),
+    Farm::of(&[1, 1, 1], &[0, 2], &[]),
+    Farm::of(&[3, 1, 2], &[], &[2]),
+];
+
+impl Farm {
+    const fn of(weights: &'static [u32], down: &'static [usize], dead: &'static [usize]) -> Self {
+        Self { weights, down, dead }
+    }
+
+    /// Where a server listens, as configurations write it.
+    fn written(&self, at: usize) -> String {
+        let port = match self.dead.contains(&at) {
+            true => DEAD,
+            false => SERVERS + at as u16,
+        };
+        format!("127.0.0.1:{port}")
+    }
+
+    /// As `swarm spread` is told of it.
+    fn pool(&self) -> Result<Pool> {
+        let names: Vec<String> = (0..self.weights.len())
+            .map(|at| format!("{}={}", self.written(at), self.weights[at]))
+            .collect();
+        let mut pool = Pool::parse(&names.join(","))?;
+        for at in self.down.iter().chain(self.dead) {
+            pool = pool.without(&self.written(*at))?;
+        }
+        Ok(pool)
+    }
+}
+
+/// Addresses as networks have them, and as nobody has them; IPv4 ones in IPv6's clothes too, as a socket for both sees them.
+fn sources() -> Vec<IpAddr> {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let mut v4: Vec<Ipv4Addr> = (1..=200).map(|d| Ipv4Addr::new(10, 77, 0, d)).collect();
+    v4.extend((0..100).map(|c| Ipv4Addr::new(192, 168, c, 7)));
+    v4.extend((2..60).map(|d| Ipv4Addr::new(127, 0, 0, d)));
+    while v4.len() < SOURCES {
+        v4.push((next() as u32).into());
+    }
+    let mut v6: Vec<Ipv6Addr> = (1..=200u16)
+        .map(|n| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n))
+        .collect();
+    v6.extend((0..100u16).map(|n| Ipv6Addr::new(0x2001, 0xdb8, n, 0, 0, 1, 0, 1)));
+    v6.extend(v4.iter().take(60).map(Ipv4Addr::to_ipv6_mapped));
+    while v6.len() < SOURCES {
+        v6.push((u128::from(next()) << 64 | u128::from(next())).into());
+    }
+    v4.into_iter()
+        .map(IpAddr::V4)
+        .chain(v6.into_iter().map(IpAddr::V6))
+        .collect()
+}
+
+/// Sends these words to a port and gives the body of what comes back.
+fn exchange(port: u16, words: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(words.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or("an answer without an end of its head")?;
+    ensure!(head.contains(" 200 "), "it answered {head}");
+    Ok(body.trim().to_owned())
+}
+
+/// Asks from every source and holds the answer against the prediction.
+fn all_as_predicted(rule: Rule, farm: &Farm, ask: impl Fn(IpAddr) -> Result<String>) -> Result {
+    let pool = farm.pool()?;
+    let dealer = rule.over(&pool)?;
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let all = sources();
+    ensure!(all.len() >= 1000, "too few sources");
+    for source in &all {
+        let answered = ask(*source)?;
+        let predicted = dealer.server(*source).map(|at| format!("s{}", at + 1));
+        match predicted {
+            Some(predicted) if predicted == answered => {}
+            // servers that take turns: nothing is predicted
+            None => continue,
+            Some(predicted) => wrong.push(format!("{source}: {predicted} predicted, {answered} answered")),
+        }
+        seen.insert(answered);
+    }
+    let what = format!(
+        "{} over {:?}, down {:?}, dead {:?}",
+        rule.word(),
+        farm.weights,
+        farm.down,
+        farm.dead
+    );
+    ensure!(
+        wrong.is_empty(),
+        "{what}: {} of {} are wrong: {}",
+        wrong.len(),
+        all.len(),
+        wrong[..wrong.len().min(5)].join("; ")
+    );
+    let turns = all.iter().filter(|source| dealer.server(**source).is_none()).count();
+    ensure!(
+        turns * 100 <= all.len(),
+        "{what}: nothing is predicted for {turns} sources"
+    );
+    let up = pool.up().count();
+    ensure!(seen.len() == up, "{what}: {} of {up} servers were seen", seen.len());
+    eprintln!("{what}: {} of {} sources as predicted", all.len() - turns, all.len());
+    Ok(())
+}
+
+const HAPROXY: [(Rule, &str); 3] = [
+    (Rule::HaproxySource, ""),
+    (Rule::HaproxySourceAvalanche, "  hash-type map-based sdbm avalanche\n"),
+    (Rule::HaproxySourceConsistent, "  hash-type consistent\n"),
+];
+
+fn haproxy(lab: &Lab) -> Result {
+    let mut config =
+        String::from("defaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n");
+    for at in 0..MOST {
+        write!(
+            config,
+            "frontend s{0}\n  bind 127.0.0.1:{1}\n  http-request return status 200 content-type text/plain string s{0}\n",
+            at + 1,
+            SERVERS + at
+        )?;
+    }
+    let mut port = FRONTS;
+    let mut fronts = Vec::new();
+    for (rule, lines) in HAPROXY {
+        for farm in &FARMS {
+            write!(
+                config,
+                "frontend f{port}\n  bind 127.0.0.1:{port} accept-proxy\n  default_backend b{port}\nbackend b{port}\n  balance source\n{lines}"
+            )?;
+            for (at, weight) in farm.weights.iter().enumerate() {
+                let out = if farm.down.contains(&at) { " disabled" } else { "" };
+                let checked = if farm.dead.contains(&at) {
+                    " check inter 100ms fall 1"
+                } else {
+                    ""
+                };
+                writeln!(
+                    config,
+                    "  server s{} {} weight {weight}{out}{checked}",
+                    at + 1,
+                    farm.written(at)
+                )?;
+            }
+            fronts.push((rule, farm, port));
+            port += 1;
+        }
+    }
+    // one asks here whether the dead ones are found out
+    write!(config, "frontend found\n  bind 127.0.0.1:{port}\n")?;
+    for (_, farm, front) in &fronts {
+        for at in farm.dead {
+            writeln!(
+                config,
+                "  http-request return status 503 if {{ srv_is_up(b{front}/s{}) }}",
+                at + 1
+            )?;
+        }
+    }
+    config.push_str("  http-request return status 200 content-type text/plain string found\n");
+    let file = lab.folder.join("predicted.cfg");
+    std::fs::write(&file, config)?;
+    let _daemon = Daemon::start(
+        &lab.folder,
+        "predicted-haproxy",
+        Command::new("haproxy").arg("-db").arg("-f").arg(file),
+    )?;
+    wait_until(
+        "HAProxy to know which servers are dead",
+        Duration::from_secs(10),
+        || Ok(exchange(port, "GET / HTTP/1.0\r\n\r\n").is_ok()),
+    )?;
+    for (rule, farm, port) in fronts {
+        all_as_predicted(rule, farm, |source| {
+            let (family, own) = match source {
+                IpAddr::V4(_) => ("TCP4", "127.0.0.1"),
+                IpAddr::V6(_) => ("TCP6", "::1"),
+            };
+            exchange(
+                port,
+                &format!("PROXY {family} {source} {own} 1024 80\r\nGET / HTTP/1.0\r\n\r\n"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+const NGINX: [(Rule, &str); 2] = [
+    (Rule::NginxIpHash, "ip_hash;"),
+    (Rule::NginxHashConsistent, "hash $remote_addr consistent;"),
+];
+
+fn nginx(lab: &Lab) -> Result {
+    let folder = lab.folder.display();
+    let mut config = format!(
+        "user root;\nworker_processes 1;\nerror_log {folder}/predicted-nginx.log;\npid {folder}/predicted-nginx.pid;\n\
+         events {{ worker_connections 4096; }}\nhttp {{\n  access_log off;\n  set_real_ip_from 127.0.0.0/8;\n  real_ip_header X-Real-IP;\n"
+    );
+    for what in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        writeln!(config, "  {what}_temp_path {folder}/predicted-{what};")?;
+    }
+    for at in 0..MOST {
+        writeln!(
+            config,
+            "  server {{ listen 127.0.0.1:{}; return 200 s{}; }}",
+            SERVERS + at,
+            at + 1
+        )?;
+    }
+    let mut port = FRONTS;
+    let mut fronts = Vec::new();
+    for (rule, line) in NGINX {
+        for farm in &FARMS {
+            write!(config, "  upstream u{port} {{\n    {line}\n")?;
+            for (at, weight) in farm.weights.iter().enumerate() {
+                let out = if farm.down.contains(&at) { " down" } else { "" };
+                writeln!(config, "    server {} weight={weight}{out};", farm.written(at))?;
+            }
+            writeln!(
+                config,
+                "  }}\n  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://u{port}; }} }}"
+            )?;
+            fronts.push((rule, farm, port));
+            port += 1;
+        }
+    }
+    config.push_str("}\n");
+    let file = lab.folder.join("predicted.nginx.conf");
+    std::fs::write(&file, config)?;
+    let _daemon = Daemon::start(
+        &lab.folder,
+        "predicted-nginx",
+        Command::new("nginx")
+            .arg("-c")
+            .arg(file)
+            .arg("-p")
+            .arg(&lab.folder)
+            .args(["-g", "daemon off;"]),
+    )?;
+    wait_until("nginx", Duration::from_secs(10), || {
+        Ok(TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], FRONTS))).is_ok())
+    })?;
+    for (rule, farm, port) in fronts {
+        all_as_predicted(rule, farm, |source| {
+            exchange(port, &format!("GET / HTTP/1.0\r\nX-Real-IP: {source}\r\n\r\n"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Source by backend, as `swarm spread --json` has it.
+fn predicted(lab: &Lab, words: &[&str]) -> Result<Value> {
+    let all: Vec<&str> = ["spread", "--json"].iter().chain(words).copied().collect();
+    Ok(serde_json::from_str(&said(lab, &all)?)?)
+}
+
+fn spread(lab: &Lab) -> Result {
+    let spread = predicted(
+        lab,
+        &[
+            "--balancer",
+            "haproxy-source",
+            "--backends",
+            "3",
+            "--source-ips",
+            "10.77.0.1-10.77.0.4",
+            "-c",
+            "80",
+        ],
+    )?;
+    let outcome = held(lab, 80, "1s").run()?;
+    outcome.expect_code(0)?;
+    lab.servers.wait_all_closed()?;
+    let counted = lab.servers.matrix("clients")?;
+    let sources = spread["sources"].as_array().ok_or("no sources")?;
+    ensure!(sources.len() == 4, "{spread}");
+    for source in sources {
+        let (address, backend) = (
+            source["address"].as_str().unwrap_or("?"),
+            source["backend"].as_str().unwrap_or("?"),
+        );
+        let n = counted.get(address).and_then(|row| row.get(backend)).copied();
+        ensure!(
+            source["clients"].as_u64() == n && n == Some(20),
+            "{address} on {backend}: {} predicted, the servers counted {counted:?}",
+            source["clients"]
+        );
+    }
+    ensure!(
+        spread["schema"] == "swarm.spread/1" && spread["reached"] == 3,
+        "{spread}"
+    );
+    let idle = predicted(
+        lab,
+        &[
+            "--balancer",
+            "haproxy-source",
+            "--backends",
+            "3",
+            "--hosts",
+            "root@10.77.0.1,10.77.0.4:22",
+        ],
+    )?;
+    ensure!(idle["idle"] == serde_json::json!(["s1", "s3"]), "{idle}");
+    // 10.77.0.2 is 2, and 10.77.0.3 is 0 mod 3; the next ones behind the hosts' own are looked at first
+    let next: Vec<&str> = idle["to_reach_all"]["addresses"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|next| next["address"].as_str())
+        .collect();
+    ensure!(next == ["10.77.0.5", "10.77.0.6"], "{idle}");
+    Ok(())
+}
+
+fn affinity<'a>(outcome: &'a Outcome, pointer: &str) -> Result<&'a str> {
+    outcome.word(&format!("/affinity/{pointer}"))
+}
+
+/// Two hosts whose addresses are both 1 mod 3.
+fn because(lab: &Lab) -> Result {
+    let outcome = held(lab, 20, "1s")
+        .hosts("h1,h4")
+        .with("--balancer haproxy-source --backends 3")
+        .run()?;
+    outcome.expect_code(0)?;
+    let because = affinity(&outcome, "because")?;
+    ensure!(
+        because
+            == "2 sources reached 1 of 3 backends, as haproxy-source predicts; s1 and s3 got nothing, because no source is 0 mod 3, and no \
+                source is 2 mod 3; add 10.77.0.5 and 10.77.0.6, or --source-ips 10.77.0.5,10.77.0.6",
+        "{because}"
+    );
+    ensure!(
+        outcome.count("/affinity/known")? == 3 && outcome.count("/affinity/reached")? == 1,
+        "{}",
+        outcome.wrong("not 1 of 3")
+    );
+    outcome.expect_said(&["1 of 3 reached", "s1 and s3 got nothing"])?;
+    // what it advises is true
+    lab.servers.wait_all_closed()?;
+    lab.servers.reset()?;
+    let all = Attack::new(lab, &crate::proxy::url("http", crate::proxy::STICKY, ""))
+        .with("--socketio --transport websocket -c 40 --connect-rate 40 --hold 1s --balancer haproxy-source --backends s1,s2,s3")
+        .run()?;
+    all.expect_code(0)?;
+    let because = affinity(&all, "because")?;
+    ensure!(
+        because == "4 sources reached 3 of 3 backends, as haproxy-source predicts",
+        "{because}"
+    );
+    Ok(())
+}
+
+fn no_verdict(lab: &Lab) -> Result {
+    let outcome = held(lab, 40, "1s")
+        .with("--balancer haproxy-source --backends 4")
+        .run()?;
+    outcome.expect_code(0)?;
+    ensure!(
+        affinity(&outcome, "because").is_err(),
+        "{}",
+        outcome.wrong("a verdict that is not true")
+    );
+    let unknown = affinity(&outcome, "unknown")?;
+    ensure!(
+        unknown.starts_with("haproxy-source over 4 servers predicts ") && unknown.contains("NAT"),
+        "{unknown}"
+    );
+    Ok(())
+}
