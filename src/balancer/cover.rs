@@ -26,7 +26,7 @@ pub fn next(balancer: &Balancer, addresses: &[IpAddr], hosts: usize, most: usize
     if room == 0 {
         return Step::Short(seen.idle.iter().map(|at| balancer.name(*at).to_owned()).collect());
     }
-    let shares = balancer.dealer().shares();
+    let shares = balancer.shares();
     let wanted: Vec<f64> = seen.idle.iter().map(|at| shares[*at]).collect();
     let others = 1.0 - wanted.iter().sum::<f64>();
     let likely = chance::hosts_for(others, &wanted, 0.5).unwrap_or(room);

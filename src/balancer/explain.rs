@@ -11,6 +11,8 @@ use std::net::IpAddr;
 const CHANCE: f64 = 0.001;
 /// Servers that are looked for where their number is not known.
 const SUPPOSED: std::ops::RangeInclusive<usize> = 2..=16;
+/// How it is said that a balancer listens on IPv6 for both families.
+const BOTH: &str = "where the balancer sees ::ffff:a.b.c.d (it listens on IPv6 for both families)";
 /// Names and addresses in a sentence.
 const LISTED: usize = 4;
 
@@ -117,7 +119,7 @@ impl Scene<'_> {
         for (source, column) in self.reached {
             let seen = &self.names[*column];
             // servers that take turns may be any
-            let Some(server) = balancer.dealer().server(*source) else {
+            let Some(server) = balancer.server(*source) else {
                 continue;
             };
             if by_name && own[server] != *seen {
@@ -144,13 +146,13 @@ impl Scene<'_> {
 
     /// How often a wrong rule over so many servers would fit, if backends were picked at random: n^-k for k sources that it tells
     /// apart, times the ways to give the servers the names that were seen.
-    fn chance(&self, rule: Rule, servers: usize, by_name: bool) -> f64 {
-        let n = servers as f64;
+    fn chance(&self, balancer: &Balancer, by_name: bool) -> f64 {
+        let n = balancer.pool.up().count() as f64;
         let ways: f64 = match by_name {
             true => 1.0,
             false => (0..self.columns().len()).map(|i| n - i as f64).product(),
         };
-        let told_apart: BTreeSet<IpAddr> = self.reached.keys().map(|source| rule.key(*source)).collect();
+        let told_apart: BTreeSet<IpAddr> = self.reached.keys().map(|source| balancer.key(*source)).collect();
         ways * n.powi(-i32::try_from(told_apart.len()).unwrap_or(i32::MAX))
     }
 
@@ -165,22 +167,20 @@ impl Scene<'_> {
         if let Fit::All(names) = &fit {
             return self.explained(named, names, &format!("as {rule} predicts"), facts);
         }
-        // one server down moves many sources: try each that nobody reached
-        let unreached = self.unreached(&named.pool);
-        let mut if_down = String::new();
-        for name in &unreached {
-            let Ok(without) = named.without(name) else { continue };
-            let Fit::All(names) = self.fit(&without) else { continue };
-            let up = without.pool.up().count();
-            let chance = self.chance(named.rule, up, self.are_all_of(&named.pool.names())) * unreached.len() as f64;
-            if up > 1 && chance < CHANCE {
-                return self.explained(&without, &names, &format!("as {rule} predicts with {name} down"), facts);
+        // one server down moves many sources, and so does a socket for both families: try those that nobody reached, and this
+        let others = self.variants(named);
+        let mut if_so = String::new();
+        for (how, other) in &others {
+            let Fit::All(names) = self.fit(other) else { continue };
+            let chance = self.chance(other, self.are_all_of(&named.pool.names())) * others.len() as f64;
+            if chance < CHANCE {
+                return self.explained(other, &names, &format!("as {rule} predicts {how}"), facts);
             }
-            if_down = format!(" (with {name} down it would be as seen, and too few sources tell whether it was)");
+            if_so = format!(" ({how} it would be as seen, and too few sources tell whether it was so)");
         }
         let size = named.pool.size();
         let why = format!(
-            "the rule, the number of servers, their order or weights are others, or one was down{if_down}{}",
+            "the rule, the number of servers, their order or weights are others, or one was down{if_so}{}",
             self.behind_nat()
         );
         let unknown = match fit {
@@ -198,6 +198,28 @@ impl Scene<'_> {
         }
     }
 
+    /// The same balancer in other circumstances, and in which.
+    fn variants(&self, named: &Balancer) -> Vec<(String, Balancer)> {
+        let without = |balancer: &Balancer, more: &str| -> Vec<(String, Balancer)> {
+            let unreached = self.unreached(&named.pool).into_iter();
+            unreached
+                .filter_map(|name| Some((format!("with {name} down{more}"), balancer.without(&name).ok()?)))
+                .filter(|(_, other)| other.pool.up().count() > 1)
+                .collect()
+        };
+        let mut all = without(named, "");
+        if !named.is_on_both_families() && self.has_v4() {
+            let both = named.clone().on_both_families();
+            all.extend(without(&both, &format!(" and {BOTH}")));
+            all.insert(0, (BOTH.to_owned(), both));
+        }
+        all
+    }
+
+    fn has_v4(&self) -> bool {
+        self.reached.keys().any(IpAddr::is_ipv4)
+    }
+
     fn unreached(&self, pool: &Pool) -> Vec<String> {
         let seen: Vec<&String> = self.columns().iter().map(|at| &self.names[*at]).collect();
         let up = pool.up().map(|(_, server)| server.name.clone());
@@ -209,14 +231,15 @@ impl Scene<'_> {
         match self.rule_alone(known) {
             Some((balancer, names)) => {
                 let size = balancer.pool.size();
+                let rule = balancer.rule.word();
+                let both = match balancer.is_on_both_families() {
+                    true => format!(" {BOTH}"),
+                    false => String::new(),
+                };
                 let alone = match known {
-                    Some(_) => format!(
-                        "as {} predicts, and no other rule that swarm knows",
-                        balancer.rule.word()
-                    ),
+                    Some(_) => format!("as {rule} predicts{both}, and no other rule that swarm knows"),
                     None => format!(
-                        "as {} predicts over {size} servers, and no other rule that swarm knows over 2 to {}",
-                        balancer.rule.word(),
+                        "as {rule} predicts over {size} servers{both}, and no other rule that swarm knows over 2 to {}",
                         SUPPOSED.end()
                     ),
                 };
@@ -248,9 +271,12 @@ impl Scene<'_> {
                 let Ok(balancer) = Balancer::new(rule, pool.clone()) else {
                     continue;
                 };
-                chance += self.chance(rule, pool.size(), by_name);
-                if let Fit::All(names) = self.fit(&balancer) {
-                    fits.push((balancer, names));
+                let both = self.has_v4().then(|| balancer.clone().on_both_families());
+                for balancer in std::iter::once(balancer).chain(both) {
+                    chance += self.chance(&balancer, by_name);
+                    if let Fit::All(names) = self.fit(&balancer) {
+                        fits.push((balancer, names));
+                    }
                 }
             }
         }
@@ -342,7 +368,7 @@ impl Scene<'_> {
             };
         }
         let idle_names: Vec<String> = idle.iter().map(|at| name(*at)).collect();
-        let reasons: BTreeSet<String> = idle.iter().map(|at| balancer.dealer().why_idle(*at)).collect();
+        let reasons: BTreeSet<String> = idle.iter().map(|at| balancer.why_idle(*at)).collect();
         let reasons = match reasons.len() {
             1..=LISTED => reasons.into_iter().collect::<Vec<_>>().join(", and "),
             _ => "no source falls on them".to_owned(),

@@ -20,23 +20,67 @@ pub struct Balancer {
     /// The servers.
     pub pool: Pool,
     dealer: Dealer,
+    /// It listens on IPv6 for both families, and sees IPv4 sources as `::ffff:a.b.c.d`.
+    mapped: bool,
 }
 
 impl Balancer {
     /// Refuses what the rule cannot be known for.
     pub fn new(rule: Rule, pool: Pool) -> Result<Self, String> {
         let dealer = rule.over(&pool)?;
-        Ok(Self { rule, pool, dealer })
+        Ok(Self {
+            rule,
+            pool,
+            dealer,
+            mapped: false,
+        })
+    }
+
+    /// The same where it listens on IPv6 for both families.
+    pub fn on_both_families(self) -> Self {
+        Self { mapped: true, ..self }
+    }
+
+    /// Whether it does.
+    pub fn is_on_both_families(&self) -> bool {
+        self.mapped
     }
 
     /// The same with one server out.
     pub fn without(&self, name: &str) -> Result<Self, String> {
-        Self::new(self.rule, self.pool.without(name)?)
+        let without = Self::new(self.rule, self.pool.without(name)?)?;
+        Ok(Self {
+            mapped: self.mapped,
+            ..without
+        })
     }
 
-    /// The rule at work.
-    pub fn dealer(&self) -> &Dealer {
-        &self.dealer
+    /// The server (its place in the pool) that a source reaches; `None`: those that are up take turns.
+    pub fn server(&self, source: IpAddr) -> Option<usize> {
+        self.dealer.server(self.as_seen(source))
+    }
+
+    /// What of a source the rule goes by: sources of one key reach one server.
+    pub fn key(&self, source: IpAddr) -> IpAddr {
+        self.rule.key(self.as_seen(source))
+    }
+
+    fn as_seen(&self, source: IpAddr) -> IpAddr {
+        match source {
+            IpAddr::V4(v4) if self.mapped => v4.to_ipv6_mapped().into(),
+            other => other,
+        }
+    }
+
+    /// The part of all possible sources that each server gets.
+    pub fn shares(&self) -> Vec<f64> {
+        self.dealer.shares()
+    }
+
+    /// Why a server got none of the sources.
+    pub fn why_idle(&self, server: usize) -> String {
+        let seen = if self.mapped { " (seen as ::ffff:a.b.c.d)" } else { "" };
+        self.dealer.why_idle(server) + seen
     }
 
     /// The name of a server.
@@ -84,7 +128,7 @@ pub struct Drawn {
 
 /// Who reaches what.
 pub fn forecast(balancer: &Balancer, sources: &[IpAddr]) -> Forecast {
-    let servers: Vec<Option<usize>> = sources.iter().map(|source| balancer.dealer.server(*source)).collect();
+    let servers: Vec<Option<usize>> = sources.iter().map(|source| balancer.server(*source)).collect();
     let mut counts = vec![0; balancer.pool.size()];
     servers.iter().flatten().for_each(|server| counts[*server] += 1);
     let total: u32 = balancer.pool.up().map(|(_, server)| server.weight).sum();
@@ -132,7 +176,7 @@ impl Forecast {
 
     /// How many more hosts reach the idle servers when EC2 picks their addresses.
     pub fn drawn(&self, balancer: &Balancer) -> Drawn {
-        let shares = balancer.dealer.shares();
+        let shares = balancer.shares();
         let wanted: Vec<f64> = self.idle.iter().map(|at| shares[*at]).collect();
         let others = 1.0 - wanted.iter().sum::<f64>();
         let hosts = |sure: f64| chance::hosts_for(others, &wanted, sure);
@@ -161,7 +205,7 @@ fn fill(balancer: &Balancer, sources: &[IpAddr], mut need: Vec<u64>) -> Gap {
             break;
         }
         for address in net.addresses() {
-            let Some(server) = balancer.dealer.server(address) else {
+            let Some(server) = balancer.server(address) else {
                 continue;
             };
             if need[server] == 0 || known.contains(&address) || gap.addresses.iter().any(|(known, _)| *known == address)
@@ -345,6 +389,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_socket_for_both_families_sees_other_addresses() {
+        // seen at a real HAProxy (bind :::80 v4v6) and a real nginx (listen [::]:80 ipv6only=off)
+        let sources = addresses("127.0.0.1 127.0.0.2 127.0.0.3 127.0.0.4");
+        for (rule, seen) in [(Rule::HaproxySource, [0, 2, 1, 0]), (Rule::NginxIpHash, [2, 0, 1, 2])] {
+            let both = balancer(rule, "3").on_both_families();
+            assert_eq!(forecast(&both, &sources).servers, seen.map(Some), "{rule:?}");
+            assert_ne!(
+                forecast(&balancer(rule, "3"), &sources).servers,
+                seen.map(Some),
+                "{rule:?}"
+            );
+        }
+        let both = balancer(Rule::HaproxySource, "3").on_both_families();
+        assert_eq!(both.why_idle(2), "no source is 2 mod 3 (seen as ::ffff:a.b.c.d)");
+        assert!(both.without("s2").unwrap().is_on_both_families());
     }
 
     #[test]

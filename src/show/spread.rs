@@ -52,12 +52,16 @@ impl Spread<'_> {
 
     fn heading(&self) -> String {
         let rule = self.balancer.rule;
+        let both = match self.balancer.is_on_both_families() {
+            true => "; it listens on IPv6 for both families and sees ::ffff:a.b.c.d",
+            false => "",
+        };
         let before = self
             .url
             .map(|url| format!("{}: ", clean::line(url)))
             .unwrap_or_default();
         format!(
-            "{before}{} ({}) over {} backends; prediction verified against {}, nothing is sent\n",
+            "{before}{} ({}{both}) over {} backends; prediction verified against {}, nothing is sent\n",
             rule.word(),
             rule.lines(),
             self.balancer.pool.size(),
@@ -121,7 +125,7 @@ impl Spread<'_> {
         head.extend(weighted.then_some("weight"));
         head.extend(["sources", "share of all addresses"]);
         head.extend(with_clients.then_some("clients"));
-        let shares = self.balancer.dealer().shares();
+        let shares = self.balancer.shares();
         let rows: Vec<Vec<String>> = servers
             .iter()
             .enumerate()
@@ -156,7 +160,7 @@ impl Spread<'_> {
                 busiest.unwrap_or_default()
             ));
             for at in self.seen.idle.iter().take(LISTED) {
-                let why = self.balancer.dealer().why_idle(*at);
+                let why = self.balancer.why_idle(*at);
                 lines.push(format!("{} gets nothing: {why}", self.name(Some(*at))));
             }
             if self.seen.idle.len() > LISTED {
@@ -189,7 +193,9 @@ impl Spread<'_> {
             false => "; no address near the hosts' reaches the others",
         };
         let elsewhere = match (gap.elsewhere, self.balancer.rule) {
-            (true, Rule::NginxIpHash) => "; in other networks: one /24 is one source to ip_hash",
+            (true, Rule::NginxIpHash) if !self.balancer.is_on_both_families() => {
+                "; in other networks: one /24 is one source to ip_hash"
+            }
             (true, _) => "; some of them in networks beside the hosts' own",
             (false, _) => "",
         };
@@ -218,7 +224,7 @@ impl Spread<'_> {
 
     /// As JSON, with a line feed at its end.
     pub fn json(&self) -> Result<String, serde_json::Error> {
-        let shares = self.balancer.dealer().shares();
+        let shares = self.balancer.shares();
         let servers = self.balancer.pool.servers();
         let name = |at: usize| servers[at].name.clone();
         let report = Report {
@@ -227,6 +233,7 @@ impl Spread<'_> {
             balancer: self.balancer.rule.word(),
             lines: self.balancer.rule.lines(),
             verified: self.balancer.rule.verified(),
+            v4v6: self.balancer.is_on_both_families(),
             sources: self
                 .sources
                 .iter()
@@ -274,6 +281,7 @@ struct Report {
     balancer: &'static str,
     lines: &'static str,
     verified: &'static str,
+    v4v6: bool,
     sources: Vec<SourceJson>,
     backends: Vec<BackendJson>,
     reached: usize,

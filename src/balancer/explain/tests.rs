@@ -26,12 +26,7 @@ fn seen(rows: &[(&str, &[&str])]) -> Matrix {
 fn dealt(balancer: &Balancer, sources: &[&str], called: &[&str]) -> Matrix {
     let rows: Vec<(&str, [&str; 1])> = sources
         .iter()
-        .map(|source| {
-            (
-                *source,
-                [called[balancer.dealer().server(source.parse().unwrap()).unwrap()]],
-            )
-        })
+        .map(|source| (*source, [called[balancer.server(source.parse().unwrap()).unwrap()]]))
         .collect();
     let rows: Vec<(&str, &[&str])> = rows.iter().map(|(source, names)| (*source, &names[..])).collect();
     seen(&rows)
@@ -160,6 +155,23 @@ fn a_server_that_was_down_is_found_with_enough_sources() {
         unknown.contains("with s2 down it would be as seen, and too few sources tell"),
         "{unknown}"
     );
+}
+
+#[test]
+fn a_socket_for_both_families_is_found_with_enough_sources() {
+    let three = balancer(Rule::HaproxySource, "3");
+    let both = three.clone().on_both_families();
+    let many: Vec<String> = (1..=14).map(|n| format!("10.0.0.{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let told = named(&dealt(&both, &many, &["s1", "s2", "s3"]), &three);
+    assert_eq!(
+        told.because.unwrap(),
+        "14 sources reached 3 of 3 backends, as haproxy-source predicts where the balancer sees ::ffff:a.b.c.d (it listens on IPv6 for \
+         both families)"
+    );
+    let told = named(&dealt(&both, &many[..3], &["s1", "s2", "s3"]), &three);
+    let unknown = told.unknown.unwrap();
+    assert!(unknown.contains("(where the balancer sees ::ffff:a.b.c.d"), "{unknown}");
 }
 
 #[test]

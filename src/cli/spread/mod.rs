@@ -29,6 +29,9 @@ pub struct SpreadArgs {
     /// Backends that are down, by name (s2 of --backends 4)
     #[arg(long, value_name = "NAME,...")]
     pub down: Vec<String>,
+    /// The balancer listens on IPv6 for both families (bind :::80 v4v6, ipv6only=off): it sees 10.0.0.1 as ::ffff:10.0.0.1
+    #[arg(long)]
+    pub v4v6: bool,
     /// The hosts' own addresses: user@addr[:port],...; names are resolved
     #[arg(long, value_name = "HOST,...", help_heading = FROM)]
     pub hosts: Vec<String>,
@@ -88,7 +91,10 @@ pub fn understand(args: &SpreadArgs, fleets: &[String]) -> Result<SpreadCommand,
     }
     Ok(SpreadCommand {
         url: args.url.as_deref().map(url).transpose()?,
-        balancer: balanced::without(balancer, &args.down)?,
+        balancer: match args.v4v6 {
+            true => balanced::without(balancer, &args.down)?.on_both_families(),
+            false => balanced::without(balancer, &args.down)?,
+        },
         from: hosts.from_where(0, fleet)?,
         ranges,
         clients: read("-c", &args.connections, units::count)?,

@@ -6,7 +6,6 @@ use crate::cloud::Cloud;
 use crate::lab::Lab;
 use crate::{Result, ensure};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 pub const CASES: &[super::Case] = &[("fleet_cover::up_starts_hosts_until_two_backends_are_reached", cover)];
 

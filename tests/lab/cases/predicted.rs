@@ -6,6 +6,7 @@ use crate::lab::Lab;
 use crate::process::{Daemon, wait_until};
 use crate::swarm::{Attack, Outcome, said};
 use crate::{Result, ensure};
+use ::swarm::balancer::Balancer;
 use ::swarm::balancer::rule::{Pool, Rule};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ const SERVERS: u16 = 17_600;
 const FRONTS: u16 = 17_620;
 /// Nobody listens here.
 const DEAD: u16 = 17_699;
+/// Of the balancer that listens on IPv6 for both families.
+const BOTH: u16 = 17_698;
 /// Servers behind, as s1 to s5.
 const MOST: u16 = 5;
 /// Addresses of each family.
@@ -112,7 +115,10 @@ fn sources() -> Vec<IpAddr> {
 
 /// Sends these words to a port and gives the body of what comes back.
 fn exchange(port: u16, words: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    body_of(TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?, words)
+}
+
+fn body_of(mut stream: TcpStream, words: &str) -> Result<String> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(words.as_bytes())?;
     let mut answer = String::new();
@@ -211,6 +217,12 @@ fn haproxy(lab: &Lab) -> Result {
             port += 1;
         }
     }
+    // one that sees IPv4 in IPv6's clothes
+    write!(
+        config,
+        "frontend both\n  bind :::{BOTH} v4v6\n  default_backend b{}\n",
+        fronts[1].2
+    )?;
     // one asks here whether the dead ones are found out
     write!(config, "frontend found\n  bind 127.0.0.1:{port}\n")?;
     for (_, farm, front) in &fronts {
@@ -247,7 +259,47 @@ fn haproxy(lab: &Lab) -> Result {
             )
         })?;
     }
+    both_families(Rule::HaproxySource)
+}
+
+/// `BOTH` listens on IPv6 for both families, over three servers: real connections from real addresses.
+fn both_families(rule: Rule) -> Result {
+    let balancer = Balancer::new(rule, FARMS[1].pool()?)?.on_both_families();
+    let mut wrong = Vec::new();
+    for n in 0..SOURCES as u32 {
+        let source = Ipv4Addr::from(0x7f00_0001 + n * 97);
+        let answered = exchange_from(source, BOTH)?;
+        let predicted = balancer.server(source.into()).map(|at| format!("s{}", at + 1));
+        if predicted.as_deref() != Some(answered.as_str()) {
+            wrong.push(format!("{source}: {predicted:?} predicted, {answered} answered"));
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{} on both families: {} of {SOURCES} are wrong: {}",
+        rule.word(),
+        wrong.len(),
+        wrong[..wrong.len().min(5)].join("; ")
+    );
+    eprintln!(
+        "{} on both families: {SOURCES} of {SOURCES} sources as predicted",
+        rule.word()
+    );
     Ok(())
+}
+
+fn exchange_from(source: Ipv4Addr, port: u16) -> Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket
+            .connect(SocketAddr::from(([127, 0, 0, 1], port)))
+            .await?
+            .into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    body_of(stream, "GET / HTTP/1.0\r\n\r\n")
 }
 
 const NGINX: [(Rule, &str); 2] = [
@@ -289,7 +341,11 @@ fn nginx(lab: &Lab) -> Result {
             port += 1;
         }
     }
-    config.push_str("}\n");
+    writeln!(
+        config,
+        "  server {{ listen [::]:{BOTH} ipv6only=off; location / {{ proxy_pass http://u{}; }} }}\n}}",
+        fronts[1].2
+    )?;
     let file = lab.folder.join("predicted.nginx.conf");
     std::fs::write(&file, config)?;
     let _daemon = Daemon::start(
@@ -310,7 +366,7 @@ fn nginx(lab: &Lab) -> Result {
             exchange(port, &format!("GET / HTTP/1.0\r\nX-Real-IP: {source}\r\n\r\n"))
         })?;
     }
-    Ok(())
+    both_families(Rule::NginxIpHash)
 }
 
 /// Source by backend, as `swarm spread --json` has it.
