@@ -1,3 +1,5 @@
+//! Each verdict, and what it takes for one.
+
 #![allow(clippy::unwrap_used)]
 use super::super::{Seen, matrix};
 use super::*;

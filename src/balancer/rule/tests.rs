@@ -1,3 +1,5 @@
+//! What rules pick, by tables and by properties. That it is what balancers pick is held by the lab (`predicted`).
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use proptest::prelude::*;
@@ -204,6 +206,41 @@ fn shares_are_what_many_addresses_get() {
                 );
             }
         }
+    }
+}
+
+/// What the real balancers answered in the lab (`predicted`): three equal servers at 127.0.0.1:17600 to 17602, twelve sources from
+/// 10.77.0.1 and twelve from 2001:db8::1 on.
+#[test]
+fn what_real_balancers_answered_is_still_predicted() {
+    let answered: [(Rule, [usize; 12], [usize; 12]); 3] = [
+        (
+            Rule::HaproxySourceAvalanche,
+            [2, 2, 1, 0, 0, 1, 0, 1, 0, 1, 1, 2],
+            [0, 2, 2, 2, 0, 1, 0, 1, 0, 1, 1, 1],
+        ),
+        (
+            Rule::HaproxySourceConsistent,
+            [0, 2, 1, 0, 2, 0, 1, 1, 1, 0, 2, 1],
+            [0, 2, 1, 1, 1, 1, 2, 2, 0, 1, 1, 1],
+        ),
+        (
+            Rule::NginxHashConsistent,
+            [0, 0, 1, 1, 0, 1, 2, 1, 0, 1, 2, 0],
+            [0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 2],
+        ),
+    ];
+    for (rule, v4, v6) in answered {
+        let dealer = dealer(rule, "127.0.0.1:17600,127.0.0.1:17601,127.0.0.1:17602", &[]);
+        let deal = |first: IpAddr| -> Vec<usize> {
+            let nth = |n: u8| match first {
+                IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) + u32::from(n)).into()),
+                IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) + u128::from(n)).into()),
+            };
+            (0..12).map(|n| dealer.server(nth(n)).unwrap()).collect()
+        };
+        assert_eq!(deal("10.77.0.1".parse().unwrap()), v4, "{rule:?}");
+        assert_eq!(deal("2001:db8::1".parse().unwrap()), v6, "{rule:?}");
     }
 }
 

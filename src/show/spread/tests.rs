@@ -1,3 +1,5 @@
+//! What is printed of a predicted spread.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::balancer::forecast::forecast;

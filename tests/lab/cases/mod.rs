@@ -17,6 +17,7 @@ mod fleet_cover;
 mod fleet_ends;
 mod fleet_faults;
 mod fleet_many;
+mod foretold;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Trial> {
         odd_hosts::CASES,
         spread::CASES,
         predicted::CASES,
+        foretold::CASES,
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,
