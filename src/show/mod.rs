@@ -13,6 +13,7 @@ pub mod json;
 pub mod live;
 mod load;
 mod rows;
+pub mod spread;
 pub mod tables;
 #[cfg(test)]
 mod tests;
