@@ -7,7 +7,7 @@ use crate::requirement::Requirement;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use swarm_agent::wire::flow::Program;
-use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, Target, Tls};
+use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, SeenFrom, Target, Tls};
 
 /// What the whole run is to do.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Plan {
     pub tls: Tls,
     /// Where the backend's name is found.
     pub backend_from: BackendFrom,
+    /// Where an answer tells the address that it was asked from.
+    pub seen_from: Option<SeenFrom>,
     /// Time limits.
     pub limits: Limits,
     /// Local addresses to connect from.

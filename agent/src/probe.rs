@@ -86,6 +86,7 @@ fn ask_all(share: &Arc<Share>, resolved: &[Vec<IpAddr>], tls: Option<Arc<TlsSetu
         dialer: Dialer::new(share, resolved, tls, 0),
         share: Arc::clone(share),
         traffic: Rc::new(Traffic::default()),
+        names: Rc::new(BackendNames::of(share)),
     };
     let limit = Duration::from_nanos(share.limits.connect).min(LONGEST);
     let asked = resolved.iter().zip(0u16..).take(MOST).map(|(addresses, target)| {

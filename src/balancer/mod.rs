@@ -2,10 +2,16 @@
 //!
 //! Pure. Never here: sockets, and predictions that were not verified against a real balancer.
 
+mod breaks;
 mod matrix;
+pub mod moves;
 pub mod reach;
+pub mod seen;
+pub mod slow;
+mod span;
 mod verdict;
 
+pub use breaks::{Break, Breaks, Met, MetOne, breaks};
 pub use matrix::{Matrix, MatrixRow, Seen, matrix};
 pub use verdict::{Affinity, Evidence, Unit, judge, unknown};
 

@@ -1,6 +1,8 @@
 //! The verdict on a balancer, in words and only on evidence.
 
+use super::breaks::Breaks;
 use super::matrix::Matrix;
+use super::moves::Move;
 
 /// What the matrix counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub struct Affinity {
     pub busiest_over_mean: Option<f64>,
     /// In words, on evidence.
     pub verdict: Option<String>,
+    /// Sources and sessions that were seen on more than one backend.
+    pub breaks: Option<Breaks>,
+    /// Who went from one backend to another while the run went on.
+    pub moves: Vec<Move>,
     /// What is not known, where there is no verdict.
     pub unknown: Option<String>,
 }
@@ -97,6 +103,8 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
         sticky,
         busiest_over_mean: busiest,
         verdict: sticky.map(|sticky| words.verdict(sticky)),
+        breaks: None,
+        moves: Vec::new(),
         unknown: sticky.is_none().then(|| words.too_few()),
     }
 }

@@ -1,6 +1,6 @@
 //! The result of a run as text. Pure. Never here: single tables (`tables`), writing.
 
-use super::{broadcast, clean, figures, flows, tables};
+use super::{broadcast, clean, figures, flows, observed, tables};
 use crate::merge::Warning;
 use crate::merge::summary::{HostStatus, Summary};
 use std::collections::BTreeMap;
@@ -79,14 +79,14 @@ fn balancer(summary: &Summary) -> String {
         .filter(|_| affinity.verdict.is_none())
         .map(|over| format!("busiest {over:.2} times the mean"));
     let facts: Vec<String> = [by, reached, busiest].into_iter().flatten().collect();
-    let mut text = tables::matrix(summary);
+    let mut text = tables::matrix(summary) + &observed::backends(summary);
     if !facts.is_empty() {
         text += &format!("{}\n", facts.join(", "));
     }
     for words in [&affinity.verdict, &affinity.unknown].into_iter().flatten() {
         text += &format!("{}\n", clean::line(words));
     }
-    text
+    text + &observed::words(affinity) + &observed::seen(summary)
 }
 
 fn doubts(word: &str, warnings: &[Warning]) -> String {

@@ -56,6 +56,9 @@ pub struct Session {
 /// Connects a client until its first namespace is entered (a raw one: until its session is open), within `deadline`.
 pub async fn open(reach: Rc<Reach>, entry: Rc<Entry>, deadline: Instant) -> Result<(Box<Session>, Arrival), Failure> {
     let mut machine = entry.machine();
+    // what names the backend may come with the handshake
+    machine.keep_bodies(reach.names.listens());
+    reach.vacates();
     let mut actions = Vec::new();
     machine.begin(&mut actions);
     let mut session = Box::new(Session {
