@@ -111,7 +111,11 @@ impl Breaks {
             .flatten()
             .collect();
         let example = &self.example;
-        let session = example.session.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        let session = example
+            .session
+            .as_ref()
+            .map(|id| format!(" ({id})"))
+            .unwrap_or_default();
         format!(
             "{} seen on more than one backend, first at {}: {} of {}{session} went from {} to {}",
             who.join(" and "),
@@ -162,8 +166,14 @@ mod tests {
     #[test]
     fn the_first_break_is_told_whole() {
         assert_eq!(breaks(&[], &[]), None);
-        assert_eq!(breaks(&[met(1, &[("s1", 5)]), met(2, &[])], &[("h1", &Strays::default())]), None);
-        let sources = [met(1, &[("s1", 9), ("s2", 2), ("s3", 4)]), met(2, &[("s2", 7), ("s1", 6)])];
+        assert_eq!(
+            breaks(&[met(1, &[("s1", 5)]), met(2, &[])], &[("h1", &Strays::default())]),
+            None
+        );
+        let sources = [
+            met(1, &[("s1", 9), ("s2", 2), ("s3", 4)]),
+            met(2, &[("s2", 7), ("s1", 6)]),
+        ];
         let found = breaks(&sources, &[]).unwrap();
         assert_eq!((found.sources, found.sessions, found.first_us), (2, 0, 4));
         assert_eq!((found.example.from.as_str(), found.example.to.as_str()), ("s2", "s3"));

@@ -170,7 +170,9 @@ pub fn of_sources(sources: &[Met<'_>]) -> Vec<Move> {
         row.to[place].count += 1;
         row.to[place].away.record(gap);
     }
-    moves.iter_mut().for_each(|row| row.to.sort_by(|a, b| a.name.cmp(&b.name)));
+    moves
+        .iter_mut()
+        .for_each(|row| row.to.sort_by(|a, b| a.name.cmp(&b.name)));
     moves.sort_by_key(|row| row.first_us);
     moves
 }

@@ -84,23 +84,32 @@ mod tests {
             address: ip(address),
             seen,
         };
-        let (nat, many, own): (&'static [IpAddr], &'static [IpAddr], &'static [IpAddr]) =
-            (Box::leak(Box::new(nat)), Box::leak(Box::new(many)), Box::leak(Box::new(own)));
+        let (nat, many, own): (&'static [IpAddr], &'static [IpAddr], &'static [IpAddr]) = (
+            Box::leak(Box::new(nat)),
+            Box::leak(Box::new(many)),
+            Box::leak(Box::new(own)),
+        );
         // as itself, unknown, and two agents of one machine: nothing to tell
         let quiet = [source("h1", 1, own), source("h1", 2, &[]), source("local-2", 1, own)];
         assert!(shared(&quiet).is_empty() && changing(&quiet).is_empty());
         let shared_by = shared(&[source("h1", 1, nat), source("h2", 2, nat), source("h3", 3, many)]);
         assert_eq!(
             shared_by,
-            ["10.0.0.1 of h1 and 10.0.0.2 of h2 are seen as one address, 10.0.0.99: there is a translation (NAT) or a \
-              relay in the way"]
+            [
+                "10.0.0.1 of h1 and 10.0.0.2 of h2 are seen as one address, 10.0.0.99: there is a translation (NAT) or a \
+              relay in the way"
+            ]
         );
         // one of them is the relay itself
         assert_eq!(shared(&[source("h1", 1, own), source("h2", 2, own)]).len(), 1);
         // equal private addresses behind one NAT
         assert_eq!(shared(&[source("h1", 1, nat), source("h2", 1, nat)]).len(), 1);
         let crowd: Vec<SeenAs<'_>> = (1..8).map(|n| source("h", n, nat)).collect();
-        assert!(shared(&crowd)[0].contains("10.0.0.4 of h and 3 more are seen"), "{:?}", shared(&crowd));
+        assert!(
+            shared(&crowd)[0].contains("10.0.0.4 of h and 3 more are seen"),
+            "{:?}",
+            shared(&crowd)
+        );
         assert_eq!(
             changing(&[source("h3", 3, many), source("h1", 1, nat)]),
             ["10.0.0.3 of h3 is seen as different addresses: 10.0.0.5, 10.0.0.6"]

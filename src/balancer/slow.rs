@@ -135,17 +135,41 @@ mod tests {
                 vec![("a", fast()), ("b", times(1000, 20_000, 20_000)), ("c", fast())],
                 median("b"),
             ),
-            ("of two", vec![("a", fast()), ("b", times(100, 7_000, 7_000))], median("b")),
-            ("too few samples", vec![("a", fast()), ("b", times(99, 90_000, 90_000))], vec![]),
-            ("peers with too few", vec![("a", times(99, 1, 1)), ("b", times(1000, 90_000, 90_000))], vec![]),
-            ("less than twice", vec![("a", times(1000, 60_000, 60_000)), ("b", times(1000, 110_000, 110_000))], vec![]),
-            ("twice of nothing", vec![("a", times(1000, 200, 200)), ("b", times(1000, 5_000, 5_000))], vec![]),
+            (
+                "of two",
+                vec![("a", fast()), ("b", times(100, 7_000, 7_000))],
+                median("b"),
+            ),
+            (
+                "too few samples",
+                vec![("a", fast()), ("b", times(99, 90_000, 90_000))],
+                vec![],
+            ),
+            (
+                "peers with too few",
+                vec![("a", times(99, 1, 1)), ("b", times(1000, 90_000, 90_000))],
+                vec![],
+            ),
+            (
+                "less than twice",
+                vec![("a", times(1000, 60_000, 60_000)), ("b", times(1000, 110_000, 110_000))],
+                vec![],
+            ),
+            (
+                "twice of nothing",
+                vec![("a", times(1000, 200, 200)), ("b", times(1000, 5_000, 5_000))],
+                vec![],
+            ),
             (
                 "its tail",
                 vec![("a", fast()), ("b", times(1000, 2_000, 60_000)), ("c", fast())],
                 tail("b"),
             ),
-            ("a tail of few", vec![("a", fast()), ("b", times(999, 2_000, 60_000))], vec![]),
+            (
+                "a tail of few",
+                vec![("a", fast()), ("b", times(999, 2_000, 60_000))],
+                vec![],
+            ),
             (
                 "most of them",
                 vec![

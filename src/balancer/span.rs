@@ -32,6 +32,9 @@ mod tests {
         assert_eq!(at(12_340_000), "12.3 s");
         assert_eq!(between(12_300_000, 12_900_000), "at 12.3 s");
         assert_eq!(between(12_300_000, 14_000_000), "from 12.3 s to 14.0 s");
-        assert_eq!([length(1_230), length(45_600), length(1_234_000)], ["1.2 ms", "46 ms", "1.2 s"]);
+        assert_eq!(
+            [length(1_230), length(45_600), length(1_234_000)],
+            ["1.2 ms", "46 ms", "1.2 s"]
+        );
     }
 }

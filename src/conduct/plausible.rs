@@ -58,20 +58,20 @@ fn counts(counts: &Counts) -> bool {
         && counts.sources.iter().all(|row| {
             [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST)
                 && row.backends.iter().all(|(_, n)| *n < MOST)
-                && row.spans.iter().all(|span| span.first_us <= span.last_us && span.last_us < MOST)
+                && row
+                    .spans
+                    .iter()
+                    .all(|span| span.first_us <= span.last_us && span.last_us < MOST)
                 && row.seen_as.len() <= MOST_SEEN
                 && histogram(&row.latency)
         })
         && counts.strays.sessions < MOST
         && counts.strays.first.as_ref().is_none_or(|stray| stray.at_us < MOST)
         && departures(&counts.departures)
-        && counts
-            .backends
-            .iter()
-            .all(|row| {
-                let counts = [row.connections, row.dropped, row.requests, row.errors];
-                counts.iter().all(|n| *n < MOST) && histogram(&row.latency)
-            })
+        && counts.backends.iter().all(|row| {
+            let counts = [row.connections, row.dropped, row.requests, row.errors];
+            counts.iter().all(|n| *n < MOST) && histogram(&row.latency)
+        })
         && counts.flows.iter().all(|flow| {
             flow.clients < MOST
                 && flow.steps.iter().all(|step| {

@@ -34,7 +34,9 @@ pub(super) fn proof(proof: &mut Proof, counts: &Counts, whole: &Latencies) {
         );
     }
     let mut away = Histogram::default();
-    rows.iter().flat_map(|row| &row.back).for_each(|back| away.add(&back.away));
+    rows.iter()
+        .flat_map(|row| &row.back)
+        .for_each(|back| away.add(&back.away));
     let nothing = Histogram::default();
     let timed = whole.get(&Latency::Reconnect).unwrap_or(&nothing);
     if let Some((what, left, right)) = difference(&away, timed) {
@@ -135,8 +137,9 @@ pub fn seen_as(sources: &[SourceRow]) -> Vec<Warning> {
         )
     });
     let changing = seen::changing(&rows).into_iter().take(TOLD).map(|text| {
-        Warning::new("source_seen_as_many", text)
-            .advise("a source hash takes it for several sources; or what --seen-as-from names is not the client's address")
+        Warning::new("source_seen_as_many", text).advise(
+            "a source hash takes it for several sources; or what --seen-as-from names is not the client's address",
+        )
     });
     shared.chain(changing).collect()
 }

@@ -135,7 +135,17 @@ pub fn backends(summary: &Summary) -> String {
         .collect();
     let what = summary.row_latency.word();
     let (p50, p90, p99) = (format!("{what} p50, ms"), "p90", "p99");
-    let head = ["backend", "connections", "requests", "share", "errors", "lost", &p50, p90, p99];
+    let head = [
+        "backend",
+        "connections",
+        "requests",
+        "share",
+        "errors",
+        "lost",
+        p50.as_str(),
+        p90,
+        p99,
+    ];
     tables::limited(&head, rows, &[], "backends")
 }
 
@@ -148,10 +158,19 @@ pub fn seen(summary: &Summary) -> String {
         .take(TOLD)
         .map(|source| {
             let seen: Vec<String> = source.seen_as.iter().map(IpAddr::to_string).collect();
-            format!("{} of {} is seen as {}\n", source.address, clean::line(&source.host), seen.join(", "))
+            format!(
+                "{} of {} is seen as {}\n",
+                source.address,
+                clean::line(&source.host),
+                seen.join(", ")
+            )
         })
         .collect();
-    let known = summary.sources.iter().filter(|source| !source.seen_as.is_empty()).count();
+    let known = summary
+        .sources
+        .iter()
+        .filter(|source| !source.seen_as.is_empty())
+        .count();
     match (known, told.is_empty()) {
         (0, _) => String::new(),
         (n, true) => format!("{} of {} sources are seen as what they are\n", n, summary.sources.len()),

@@ -276,7 +276,9 @@ mod tests {
         let (names, mut found) = (BackendNames::new(from, seen), Found::default());
         assert!(names.reads_bodies());
         names.read(body.as_bytes(), &mut found);
-        let name = names.name(&found).map(|(_, name)| String::from_utf8(name.to_vec()).unwrap());
+        let name = names
+            .name(&found)
+            .map(|(_, name)| String::from_utf8(name.to_vec()).unwrap());
         (name, found.seen().map(|address| address.to_string()))
     }
 
@@ -310,7 +312,11 @@ mod tests {
         let seen = SeenFrom::Header("x-client".into());
         let names = BackendNames::new(&BackendFrom::Usual, Some(&seen));
         let mut found = Found::default();
-        for (name, value) in [("X-Backend", "s1"), ("X-Client", "203.0.113.9, 10.0.0.1"), ("x-client", "1.1.1.1")] {
+        for (name, value) in [
+            ("X-Backend", "s1"),
+            ("X-Client", "203.0.113.9, 10.0.0.1"),
+            ("x-client", "1.1.1.1"),
+        ] {
             names.look(name, value.as_bytes(), &mut found);
         }
         assert_eq!(found.seen(), Some([203, 0, 113, 9].into()));
@@ -325,13 +331,15 @@ mod tests {
             let (event, pointer) = (event.map(str::to_owned), pointer.map(str::to_owned));
             BackendNames::new(&BackendFrom::Said(SaidFirst { event, pointer }), None)
         };
-        let own = |named: Option<(&str, Vec<u8>)>| {
-            named.map(|(by, name)| (by.to_owned(), String::from_utf8(name).unwrap()))
-        };
+        let own =
+            |named: Option<(&str, Vec<u8>)>| named.map(|(by, name)| (by.to_owned(), String::from_utf8(name).unwrap()));
         let some = |by: &str, name: &str| Some((by.to_owned(), name.to_owned()));
         let plain = said(Some("hello"), None);
         assert!(plain.listens());
-        assert_eq!(own(plain.in_event("hello", r#"["hello","s1",2]"#)), some("event:hello", "s1"));
+        assert_eq!(
+            own(plain.in_event("hello", r#"["hello","s1",2]"#)),
+            some("event:hello", "s1")
+        );
         assert_eq!(own(plain.in_event("hello", r#"["hello",{"a":1}]"#)), None);
         assert_eq!(own(plain.in_event("hello", r#"["hello"]"#)), None);
         assert_eq!(own(plain.in_event("other", r#"["other","s1"]"#)), None);

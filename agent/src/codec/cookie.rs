@@ -64,7 +64,11 @@ impl Jar {
         let kept = self.cookies.iter().filter(|cookie| cookie.value.is_some());
         let names: Vec<&str> = kept.map(|cookie| cookie.name.as_str()).take(4).collect();
         let text: String = names.join(" ").chars().take(60).collect();
-        if names.len() > 1 { format!("cookies {text}") } else { format!("cookie {text}") }
+        if names.len() > 1 {
+            format!("cookies {text}")
+        } else {
+            format!("cookie {text}")
+        }
     }
 
     /// The `Cookie` value for `host`: those the client starts with, unless set anew, then those it was given.

@@ -12,7 +12,10 @@ pub fn address(value: &[u8]) -> Option<IpAddr> {
         _ => first,
     };
     let bare = first.trim_matches('"').trim();
-    let inside = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare);
+    let inside = bare
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(bare);
     let address = inside
         .parse::<IpAddr>()
         .or_else(|_| bare.parse::<SocketAddr>().map(|socket| socket.ip()))

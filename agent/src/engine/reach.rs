@@ -203,9 +203,7 @@ impl Reach {
     /// The backend's name in an answer, and where it was found.
     pub fn backend(&self, answer: &Answer) -> Option<(Vec<u8>, String)> {
         let found = self.found(answer);
-        self.names
-            .name(&found)
-            .map(|(by, name)| (name.to_vec(), by.to_owned()))
+        self.names.name(&found).map(|(by, name)| (name.to_vec(), by.to_owned()))
     }
 
     fn found(&self, answer: &Answer) -> Found {
@@ -214,7 +212,8 @@ impl Reach {
             self.names.look(name, value.as_bytes(), &mut found);
         }
         if self.names.reads_bodies() && !answer.body.is_empty() {
-            self.names.read(&answer.body[..answer.body.len().min(BODY_READ)], &mut found);
+            self.names
+                .read(&answer.body[..answer.body.len().min(BODY_READ)], &mut found);
         }
         found
     }

@@ -175,8 +175,17 @@ mod tests {
             .map(|row| (row.first_us, row.last_us, row.lost, row.stormed))
             .collect();
         assert_eq!(lost, [(S, S + 5, 2, 0), (2 * S, 2 * S, 0, 1), (9 * S, 9 * S, 1, 0)]);
-        let back = |at: usize| (rows[at].back[0].to.as_deref(), rows[at].back[0].clients, rows[at].back[0].away.max);
-        assert_eq!([back(0), back(1), back(2)], [(Some("b"), 2, 8 * S), (None, 1, 3), (Some("a"), 1, 100)]);
+        let back = |at: usize| {
+            (
+                rows[at].back[0].to.as_deref(),
+                rows[at].back[0].clients,
+                rows[at].back[0].away.max,
+            )
+        };
+        assert_eq!(
+            [back(0), back(1), back(2)],
+            [(Some("b"), 2, 8 * S), (None, 1, 3), (Some("a"), 1, 100)]
+        );
         assert!(departures.report(false, |_| None)[0].back[0].away.count == 0);
     }
 
@@ -189,7 +198,11 @@ mod tests {
         departures.back(A, S, None, 50);
         departures.named(A, S, BackendId(1), 40);
         let rows = told(&departures);
-        let back: Vec<_> = rows[0].back.iter().map(|back| (back.to.clone(), back.clients, back.away.sum)).collect();
+        let back: Vec<_> = rows[0]
+            .back
+            .iter()
+            .map(|back| (back.to.clone(), back.clients, back.away.sum))
+            .collect();
         assert_eq!(back, [(None, 1, 50), (Some("b".to_owned()), 1, 40)]);
         departures.named(A, S, BackendId(1), 50);
         assert_eq!(told(&departures)[0].back.len(), 1);
@@ -206,6 +219,12 @@ mod tests {
         let rows = told(&departures);
         assert_eq!(rows.len(), KEPT);
         assert_eq!(rows.iter().map(|row| row.lost).sum::<u64>(), 1_000);
-        assert_eq!(rows.iter().flat_map(|row| &row.back).map(|back| back.clients).sum::<u64>(), 1_000);
+        assert_eq!(
+            rows.iter()
+                .flat_map(|row| &row.back)
+                .map(|back| back.clients)
+                .sum::<u64>(),
+            1_000
+        );
     }
 }

@@ -11,7 +11,9 @@ impl Recorder {
     pub fn named(&mut self, source: SourceId, backend: BackendId, handshake: Duration, now: Instant) {
         self.lands(source, backend, now);
         if self.row_latency == RowLatency::Handshakes {
-            self.rows.backends[usize::from(backend.0)].latency.record(micros(handshake));
+            self.rows.backends[usize::from(backend.0)]
+                .latency
+                .record(micros(handshake));
         }
     }
 
@@ -52,7 +54,10 @@ impl Recorder {
 
     /// The name of a backend.
     pub fn name_of(&self, backend: BackendId) -> &str {
-        self.rows.backends.get(usize::from(backend.0)).map_or("", |row| &row.name)
+        self.rows
+            .backends
+            .get(usize::from(backend.0))
+            .map_or("", |row| &row.name)
     }
 
     /// The other side sees connections of this source as coming from there.

@@ -102,8 +102,14 @@ fn a_rolling_restart_is_told_one_by_one() {
     ];
     // s1 had its 20 and then those 40; s2 its 20 and those 20
     let rows = told(&departures, &[("s1", 60), ("s2", 40)]);
-    assert!(rows[0].as_ref().unwrap().starts_with("s1 was lost at 10.0 s"), "{rows:?}");
-    assert!(rows[1].as_ref().unwrap().starts_with("s2 was lost at 20.0 s"), "{rows:?}");
+    assert!(
+        rows[0].as_ref().unwrap().starts_with("s1 was lost at 10.0 s"),
+        "{rows:?}"
+    );
+    assert!(
+        rows[1].as_ref().unwrap().starts_with("s2 was lost at 20.0 s"),
+        "{rows:?}"
+    );
 }
 
 fn met(last: u8, backends: &[(&'static str, u64, u64, u64)]) -> Met<'static> {
@@ -157,7 +163,15 @@ fn sources_that_move_together_are_one_move() {
     ]);
     let told: Vec<_> = moves
         .iter()
-        .map(|row| (row.from.as_deref().unwrap(), row.first_us, row.last_us, row.lost, row.to.len()))
+        .map(|row| {
+            (
+                row.from.as_deref().unwrap(),
+                row.first_us,
+                row.last_us,
+                row.lost,
+                row.to.len(),
+            )
+        })
         .collect();
     assert_eq!(told, [("s2", 12 * S + 5, 13 * S, 2, 2), ("s2", 20 * S, 20 * S, 1, 1)]);
 }

@@ -56,7 +56,9 @@ pub(super) fn backend_from(args: &AttackArgs, engine: &Engine) -> Result<Backend
                     event: None,
                     pointer: inside,
                 })),
-                Engine::Http(_) => Err(refused("http has no messages; header:NAME, cookie:NAME or body:/pointer")),
+                Engine::Http(_) => Err(refused(
+                    "http has no messages; header:NAME, cookie:NAME or body:/pointer",
+                )),
                 Engine::Socketio(_) => Err(refused(&format!(
                     "Socket.IO speaks in events; event:NAME{}",
                     inside.unwrap_or_default()

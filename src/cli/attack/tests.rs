@@ -220,9 +220,18 @@ fn refusals_say_the_right_line() {
         ("http://h/ --cacert no-such-file", "cannot read no-such-file"),
         ("http://h/ --connect-to a:80:b:80", "no target is at a:80"),
         ("http://h/ --connect-to h:80:b", "HOST:PORT:ADDR:PORT"),
-        ("http://h/ --backend-from x", "header:NAME, cookie:NAME or body:/pointer"),
-        ("http://h/ --backend-from header:", "header:NAME, cookie:NAME or body:/pointer"),
-        ("http://h/ --backend-from body:x", "a JSON pointer begins with /, as body:/server/id"),
+        (
+            "http://h/ --backend-from x",
+            "header:NAME, cookie:NAME or body:/pointer",
+        ),
+        (
+            "http://h/ --backend-from header:",
+            "header:NAME, cookie:NAME or body:/pointer",
+        ),
+        (
+            "http://h/ --backend-from body:x",
+            "a JSON pointer begins with /, as body:/server/id",
+        ),
         (
             "http://h/ --backend-from event:hello",
             "http has no events; header:NAME, cookie:NAME or body:/pointer",
@@ -235,19 +244,31 @@ fn refusals_say_the_right_line() {
             "ws://h/ --backend-from body:/s",
             "a WebSocket's handshake has no body; message:/s, header:NAME or cookie:NAME",
         ),
-        ("ws://h/ --backend-from event:hello/s", "there are no events without Socket.IO; message:/s"),
+        (
+            "ws://h/ --backend-from event:hello/s",
+            "there are no events without Socket.IO; message:/s",
+        ),
         ("ws://h/ --backend-from message:s", "as message:/server/id"),
-        ("ws://h/ --backend-from x", "header:NAME, cookie:NAME, message or message:/pointer"),
+        (
+            "ws://h/ --backend-from x",
+            "header:NAME, cookie:NAME, message or message:/pointer",
+        ),
         (
             "http://h/ --socketio --transport websocket --backend-from body:/s",
             "with --transport websocket the handshake has no body; event:NAME/s, header:NAME or cookie:NAME",
         ),
-        ("http://h/ --socketio --backend-from message:/s", "Socket.IO speaks in events; event:NAME/s"),
+        (
+            "http://h/ --socketio --backend-from message:/s",
+            "Socket.IO speaks in events; event:NAME/s",
+        ),
         ("http://h/ --socketio --backend-from event:", "which event?"),
         ("http://h/ --seen-as-from x", "header:NAME or body:/pointer"),
         ("http://h/ --seen-as-from cookie:a", "header:NAME or body:/pointer"),
         ("http://h/ --seen-as-from body:ip", "as body:/client/ip"),
-        ("ws://h/ --seen-as-from body:/ip", "a WebSocket's handshake has no body; header:NAME"),
+        (
+            "ws://h/ --seen-as-from body:/ip",
+            "a WebSocket's handshake has no body; header:NAME",
+        ),
         ("http://h/ --silence 6m", "between 2s and 5m"),
         ("http://h/ --source-ips 10.0.0.9-10.0.0.4", "the wrong way round"),
         ("http://h/ --source-ips 10.0.0.0/99", "no network"),
@@ -278,8 +299,14 @@ fn backends_are_named_where_the_protocol_can() {
     for (line, wanted) in [
         ("http://h/", BackendFrom::Usual),
         ("http://h/ --backend-from body:/a/0", BackendFrom::Body("/a/0".into())),
-        ("http://h/ --backend-from cookie:Node", BackendFrom::Cookie("Node".into())),
-        ("http://h/ --socketio --backend-from body:/sid", BackendFrom::Body("/sid".into())),
+        (
+            "http://h/ --backend-from cookie:Node",
+            BackendFrom::Cookie("Node".into()),
+        ),
+        (
+            "http://h/ --socketio --backend-from body:/sid",
+            BackendFrom::Body("/sid".into()),
+        ),
         (
             "http://h/ --socketio --transport websocket --backend-from event:hello",
             said(Some("hello"), None),
@@ -290,7 +317,10 @@ fn backends_are_named_where_the_protocol_can() {
         ),
         ("ws://h/ --backend-from message", said(None, None)),
         ("ws://h/ --backend-from message:/s", said(None, Some("/s"))),
-        ("http://h/ --engine engineio --backend-from message:/s", said(None, Some("/s"))),
+        (
+            "http://h/ --engine engineio --backend-from message:/s",
+            said(None, Some("/s")),
+        ),
         (
             "http://h/ --engine engineio --transport polling --backend-from body:/s",
             BackendFrom::Body("/s".into()),
@@ -300,8 +330,14 @@ fn backends_are_named_where_the_protocol_can() {
     }
     let seen = |line: &str| plan(line).seen_from;
     assert_eq!(seen("http://h/"), None);
-    assert_eq!(seen("http://h/ --seen-as-from body:/you"), Some(SeenFrom::Body("/you".into())));
-    assert_eq!(seen("ws://h/ --seen-as-from header:X-You"), Some(SeenFrom::Header("x-you".into())));
+    assert_eq!(
+        seen("http://h/ --seen-as-from body:/you"),
+        Some(SeenFrom::Body("/you".into()))
+    );
+    assert_eq!(
+        seen("ws://h/ --seen-as-from header:X-You"),
+        Some(SeenFrom::Header("x-you".into()))
+    );
 }
 
 #[test]

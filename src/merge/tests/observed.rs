@@ -70,9 +70,21 @@ fn a_backend_lost_on_two_hosts_is_one_move() {
     let moves = merge(&outcome).affinity.moves;
     let told: Vec<_> = moves
         .iter()
-        .map(|row| (row.first_us, row.last_us, row.lost, row.stormed, row.moved(), row.missing()))
+        .map(|row| {
+            (
+                row.first_us,
+                row.last_us,
+                row.lost,
+                row.stormed,
+                row.moved(),
+                row.missing(),
+            )
+        })
         .collect();
-    assert_eq!(told, [(2_000_000, 3_000_000, 2, 4, 1, 3), (9_000_000, 9_000_000, 1, 0, 0, 0)]);
+    assert_eq!(
+        told,
+        [(2_000_000, 3_000_000, 2, 4, 1, 3), (9_000_000, 9_000_000, 1, 0, 0, 0)]
+    );
     assert_eq!((moves[0].away().count, moves[0].away().min), (3, 700_000));
 }
 
@@ -82,7 +94,10 @@ fn sources_of_http_move_for_good() {
     meets(&mut outcome, 0, "s1", 2_000_000, 3_900_000);
     let moves = merge(&outcome).affinity.moves;
     assert_eq!(moves.len(), 1);
-    assert_eq!((moves[0].from.as_deref(), moves[0].first_us, moves[0].lost), (Some("s0"), 2_000_000, 1));
+    assert_eq!(
+        (moves[0].from.as_deref(), moves[0].first_us, moves[0].lost),
+        (Some("s0"), 2_000_000, 1)
+    );
     assert_eq!(moves[0].to[0].name.as_deref(), Some("s1"));
 }
 
@@ -95,7 +110,10 @@ fn one_slow_backend_is_a_warning() {
     let summary = merge(&outcome);
     assert_eq!(kinds(&summary), ["slow_backend"]);
     let text = &summary.warnings[0].text;
-    assert!(text.starts_with("s1 is slow: the median of its request is 40 ms"), "{text}");
+    assert!(
+        text.starts_with("s1 is slow: the median of its request is 40 ms"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -104,11 +122,15 @@ fn hosts_behind_one_address_are_told() {
     for host in 0..3 {
         report(&mut outcome, host).counts.sources[0].seen_as = vec![[203, 0, 113, 9 + host as u8 / 2].into()];
     }
-    report(&mut outcome, 2).counts.sources[0].seen_as.push([203, 0, 113, 77].into());
+    report(&mut outcome, 2).counts.sources[0]
+        .seen_as
+        .push([203, 0, 113, 77].into());
     let summary = merge(&outcome);
     assert_eq!(kinds(&summary), ["sources_share_address", "source_seen_as_many"]);
     assert!(
-        summary.warnings[0].text.starts_with("10.0.0.1 of h0 and 10.0.0.2 of h1 are seen as one address, 203.0.113.9"),
+        summary.warnings[0]
+            .text
+            .starts_with("10.0.0.1 of h0 and 10.0.0.2 of h1 are seen as one address, 203.0.113.9"),
         "{:?}",
         summary.warnings
     );

@@ -70,7 +70,9 @@ fn each_sum_that_is_corrupted_is_caught() {
         ("sum_rows", "source", |o| report(o, 1).counts.sources[0].requests -= 1),
         ("sum_rows", "target", |o| report(o, 1).counts.targets[0].requests += 1),
         ("sum_rows", "backend", |o| report(o, 1).counts.backends[0].requests += 1),
-        ("sum_departures", "span", |o| report(o, 1).counts.sources[0].spans.clear()),
+        ("sum_departures", "span", |o| {
+            report(o, 1).counts.sources[0].spans.clear()
+        }),
         ("sum_rows", "source latency", |o| {
             report(o, 1).counts.sources[0].latency = recorded(&[1])
         }),
@@ -164,7 +166,9 @@ fn ways_back_are_proven() {
         ("sum_samples", "reconnected", |o| {
             report(o, 1).counts.tally.connections.reconnected += 1;
         }),
-        ("sum_departures", "lost", |o| report(o, 1).counts.departures[0].lost += 1),
+        ("sum_departures", "lost", |o| {
+            report(o, 1).counts.departures[0].lost += 1
+        }),
         ("sum_departures", "stormed", |o| {
             report(o, 1).counts.departures[0].stormed -= 1
         }),

@@ -17,6 +17,7 @@ mod fleet_ends;
 mod fleet_faults;
 mod fleet_many;
 mod hosts_refused;
+mod observed;
 mod odd_hosts;
 mod paths;
 mod playbooks;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Trial> {
         crowd::CASES,
         stickiness::CASES,
         reconnect::CASES,
+        observed::CASES,
         clocks::CASES,
         ends::CASES,
         exec::CASES,

@@ -51,8 +51,7 @@ impl Player {
         {
             drop(recorder);
             let session = self.cookies().names();
-            self.recorder()
-                .strayed_between(now, web.source, &session, was, backend);
+            self.recorder().strayed_between(now, web.source, &session, was, backend);
         }
     }
 }

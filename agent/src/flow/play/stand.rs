@@ -3,8 +3,8 @@
 use crate::codec::session::{Namespace, Said};
 use crate::codec::websocket::Message;
 use crate::engine::reach::Reach;
-use crate::flow::naming::{Look, Naming};
 use crate::engine::{socketio, websocket};
+use crate::flow::naming::{Look, Naming};
 use crate::recorder::{BackendId, Recorder, SourceId};
 use crate::wire::fault::Fault;
 use crate::wire::report::Heartbeats;
