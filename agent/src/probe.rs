@@ -1,6 +1,7 @@
 //! Before the load: asks each Engine.IO target once what it speaks, on a thread of its own. Only addresses that are near
 //! or agreed to are asked. Never here: the conversation itself (`engine`), the load.
 
+use crate::codec::backend::BackendNames;
 use crate::engine::reach::{Reach, Thread, Traffic};
 use crate::engine::socketio::{Entry, probe};
 use crate::net::tls::TlsSetup;
