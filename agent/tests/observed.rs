@@ -252,6 +252,14 @@ async fn a_session_that_is_answered_from_elsewhere_strays() {
         ("sid abcdef...", "s1", "s2")
     );
     assert_eq!(first.source, IpAddr::from([127, 0, 0, 1]));
+    // who refused them is who was asked, not who opened them
+    let errors: Vec<_> = recording
+        .counts
+        .backends
+        .iter()
+        .map(|row| (row.name.as_str(), row.errors))
+        .collect();
+    assert_eq!(errors, [("s2", 3)]);
     // the opening's body names it as well
     let mut share = polling();
     share.backend_from = BackendFrom::Body("/node".into());

@@ -1,7 +1,7 @@
 //! One slow server among its peers, by the distributions that each backend has.
 //!
 //! The rule: a backend is slow when its median is at least twice its peers', and 5 ms more, over at least 100 samples; or, where
-//! the medians are alike, when its 99th percentile is at least three times theirs, and 10 ms more, over at least 1,000
+//! the medians are alike, when its 99th percentile is at least three times theirs, and 20 ms more, over at least 1,000
 //! samples. Its peers' figure is the median of the figures of all other backends that have as many samples. So of two
 //! backends either can be slow; where most of a backend's peers are slow as well, it is not: then these servers are so.
 
@@ -30,7 +30,7 @@ const MEASURES: [Measure; 2] = [
         quantile: 0.99,
         samples: 1_000,
         times: 3.0,
-        more_us: 10_000,
+        more_us: 20_000,
     },
 ];
 

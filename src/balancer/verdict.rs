@@ -70,7 +70,8 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
     if loads.is_empty() {
         return unknown(
             "which backend answered is not known: no answer named it; \
-             name a header or a cookie that does: --backend-from header:NAME or cookie:NAME",
+             name what does: --backend-from header:NAME, cookie:NAME, body:/pointer, or what the server says first \
+             (event:NAME, message)",
         );
     }
     let reached = loads.len();

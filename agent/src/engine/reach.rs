@@ -240,6 +240,12 @@ impl Reach {
         }
     }
 
+    /// Who answered in the place of the session's backend, where somebody just did.
+    pub fn elsewhere(&self) -> Option<(Vec<u8>, String)> {
+        let strayed = self.strayed.borrow();
+        strayed.as_ref().map(|strayed| (strayed.to.clone(), strayed.by.clone()))
+    }
+
     /// A new session begins: where the last one sat says nothing of it.
     pub fn vacates(&self) {
         *self.seat.borrow_mut() = None;

@@ -28,6 +28,8 @@ pub struct Strayed {
     pub from: Vec<u8>,
     /// Who answered.
     pub to: Vec<u8>,
+    /// Where both names were found.
+    pub by: String,
 }
 
 impl Seat {
@@ -53,6 +55,7 @@ impl Seat {
             session: session(path),
             from: self.name.clone(),
             to: name.to_vec(),
+            by: by.to_owned(),
         })
     }
 }

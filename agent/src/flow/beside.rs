@@ -31,6 +31,7 @@ pub(super) fn record(reach: &Reach, recorder: &mut Recorder) {
             session,
             from,
             to,
+            by: _,
         } = *strayed;
         recorder.strayed(at, local, &session, &from, &to);
     }

@@ -46,6 +46,8 @@ fn clients_move(lab: &Lab) -> Result {
     let before = lab.servers.matrix("clients")?;
     lab.servers.stop(1)?;
     let outcome = attacking.wait()?;
+    // only what runs can be asked for its counts
+    lab.servers.start_again(1)?;
     outcome.expect_code(0)?;
     lab.servers.wait_all_closed()?;
     let on_s2: u64 = before.values().filter_map(|row| row.get("s2")).sum();
@@ -104,6 +106,7 @@ fn sources_move(lab: &Lab) -> Result {
     })?;
     lab.servers.stop(1)?;
     let outcome = attacking.wait()?;
+    lab.servers.start_again(1)?;
     // requests that were on their way to s2 may have failed
     let (lost, to) = moved(&outcome, "s2")?;
     ensure!(

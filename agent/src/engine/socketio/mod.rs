@@ -105,8 +105,10 @@ pub async fn open(reach: Rc<Reach>, entry: Rc<Entry>, deadline: Instant) -> Resu
             Err(Failure {
                 fault,
                 local,
-                backend: arrival
-                    .and_then(|arrival| arrival.backend)
+                // who does not know a session is not who opened it
+                backend: reach
+                    .elsewhere()
+                    .or_else(|| arrival.and_then(|arrival| arrival.backend))
                     .map(Box::new)
                     .or(session.refused.take()),
             })
