@@ -80,6 +80,7 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
         "balancer" => Text(&mut args.balanced.balancer),
         "backends" => Text(&mut args.balanced.backends),
         "backend-from" => Text(&mut args.backend_from),
+        "seen-as-from" => Text(&mut args.seen_as_from),
         "method" => Text(&mut args.method),
         "data" => Text(&mut args.data),
         "data-file" => File(&mut args.data_file),
