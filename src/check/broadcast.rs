@@ -79,22 +79,18 @@ pub async fn look<S: Scout>(walk: &Walk<'_, S>, homes: &BTreeMap<usize, String>)
         heard: Vec::new(),
     };
     for emitter in 0..clients.len() {
-        let talks = |send: Option<&str>, until: Option<&str>, within: Duration| {
-            let (send, until) = (send.map(str::to_owned), until.map(str::to_owned));
-            join_all(clients.iter().enumerate().map(move |(number, client)| {
-                let send = send.clone().filter(|_| number == emitter);
-                let talk = Talk {
-                    name: client.name,
-                    send: send.into_iter().collect(),
-                    replies: vec![("2".into(), "3".into())],
-                    every: None,
-                    until: until.clone(),
-                };
-                walk.talk(client.origin, within, talk)
-            }))
-        };
-        talks(None, None, BETWEEN).await;
-        let heard = talks(Some(&emitted), Some(&begin), HEARING).await;
+        beat(walk, &clients).await;
+        let talks = clients.iter().enumerate().map(|(number, client)| {
+            let talk = Talk {
+                name: client.name,
+                send: (number == emitter).then(|| emitted.clone()).into_iter().collect(),
+                replies: vec![("2".into(), "3".into())],
+                every: None,
+                until: Some(begin.clone()),
+            };
+            walk.talk(client.origin, HEARING, talk)
+        });
+        let heard = join_all(talks).await;
         hearing.heard.push(
             heard
                 .into_iter()
@@ -104,6 +100,21 @@ pub async fn look<S: Scout>(walk: &Walk<'_, S>, homes: &BTreeMap<usize, String>)
     }
     join_all(clients.iter().map(|client| walk.close(client.origin, client.name))).await;
     judge(&hearing, event)
+}
+
+/// Lets what is under way arrive, and keeps the clients of version 3 alive, which are the ones to ping there.
+async fn beat<S: Scout>(walk: &Walk<'_, S>, clients: &[Client]) {
+    let ping = (walk.version.get() == Version::Three).then(|| "2".to_owned());
+    let talks = clients.iter().map(|client| {
+        let talk = Talk {
+            name: client.name,
+            send: ping.clone().into_iter().collect(),
+            replies: vec![("2".into(), "3".into())],
+            ..Talk::default()
+        };
+        walk.talk(client.origin, BETWEEN, talk)
+    });
+    join_all(talks).await;
 }
 
 async fn join<S: Scout>(walk: &Walk<'_, S>, origin: usize, homes: &BTreeMap<usize, String>) -> Result<Client, String> {

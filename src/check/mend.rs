@@ -46,156 +46,173 @@ pub fn lines(code: Code, balancer: Option<Kind>, place: &Place) -> Vec<Mend> {
     all
 }
 
+/// A line that begins with `#` explains the others; all the others can be copied as they stand.
 fn of_kind(code: Code, kind: Kind, place: &Place) -> Vec<String> {
-    let Place { path, host, seconds } = place;
-    let lines: &[&str] = match (code, kind) {
-        (Code::SidUnknown | Code::NotSticky | Code::UpgradeOtherBackend, _) => return sticky(kind, path),
-        (Code::CookieNotKept, Kind::Haproxy) => {
-            &["cookie SERVERID insert indirect nocache  # no domain; HAProxy sets path=/"]
+    use Code as C;
+    match code {
+        C::SidUnknown | C::NotSticky | C::UpgradeOtherBackend | C::CookieNotKept => sticky(code, kind, &place.path),
+        C::UpgradeEaten | C::WebsocketRefused | C::WebsocketWrongAccept => upgrade(code, kind, &place.path),
+        C::IdleCutBeforePing | C::IdleCut => idle(kind, place.seconds),
+        C::NoRedirect | C::RedirectLoop => redirect(code, kind, &place.host),
+        C::CertificateExpired
+        | C::CertificateExpiresSoon
+        | C::CertificateWrongName
+        | C::CertificateUntrusted
+        | C::ChainIncomplete => certificate(kind, &place.host),
+        C::TlsOldVersion | C::TlsNo13 => versions(kind),
+        C::NotEngineio => endpoint(kind, &place.path),
+        C::UnreachableAddress if kind.is_only_read_about() => {
+            told(&["point the name at the load balancer by an alias record, not at its addresses, which change"])
         }
-        (Code::CookieNotKept, Kind::Nginx) => {
-            &["proxy_cookie_path ~^/.* /;  # the cookie's Path must cover the endpoint"]
-        }
-        (Code::UpgradeEaten | Code::WebsocketWrongAccept, Kind::Nginx) => {
-            return vec![
-                format!("location {path} {{  # in it:"),
-                "proxy_http_version 1.1;".into(),
-                "proxy_set_header Upgrade $http_upgrade;".into(),
-                "proxy_set_header Connection \"upgrade\";".into(),
-                "proxy_set_header Host $host;".into(),
-            ];
-        }
-        (Code::UpgradeEaten | Code::WebsocketWrongAccept, Kind::Haproxy) => &[
-            "# remove `http-request del-header Upgrade` and whatever else takes Upgrade, Connection or Sec-WebSocket-* away",
-            "mode http  # HAProxy passes upgrades on by itself; no `option httpclose`, no HTTP/1.0 to the server",
-        ],
-        (Code::UpgradeEaten, Kind::Elb) => &[
-            "listener protocol TCP or SSL instead of HTTP or HTTPS: a Classic Load Balancer's HTTP listeners pass no upgrade",
-        ],
-        (Code::UpgradeEaten, Kind::Alb) => &["an ALB passes upgrades on by itself: look at the proxy behind it"],
-        (Code::WebsocketRefused, Kind::Haproxy) => {
-            return vec![
-                "# look for the `http-request deny` or ACL that meets `Upgrade: websocket`; allow it:".into(),
-                format!("http-request allow if {{ path_beg {path} }} {{ hdr(Upgrade) -i websocket }}"),
-            ];
-        }
-        (Code::WebsocketRefused, Kind::Nginx) => {
-            return vec![format!("# look for the `deny` or `return` that meets location {path}")];
-        }
-        (Code::WebsocketRefused, Kind::Alb) => &["look at the web ACL (WAF) of the load balancer"],
-        (Code::IdleCutBeforePing | Code::IdleCut, Kind::Haproxy) => {
-            return vec![
-                format!("timeout tunnel {}s", seconds * 2),
-                format!("timeout client {}s", seconds * 2),
-                format!("timeout server {}s", seconds * 2),
-            ];
-        }
-        (Code::IdleCutBeforePing | Code::IdleCut, Kind::Nginx) => {
-            return vec![
-                format!("proxy_read_timeout {}s;", seconds * 2),
-                format!("proxy_send_timeout {}s;", seconds * 2),
-            ];
-        }
-        (Code::IdleCutBeforePing | Code::IdleCut, Kind::Alb) => {
-            return vec![format!(
-                "load balancer attribute idle_timeout.timeout_seconds = {} (default 60)",
-                seconds * 2
-            )];
-        }
-        (Code::IdleCutBeforePing | Code::IdleCut, Kind::Elb) => {
-            return vec![format!("ConnectionSettings.IdleTimeout = {} (default 60)", seconds * 2)];
-        }
-        (Code::IdleCutBeforePing | Code::IdleCut, Kind::Nlb) => {
-            &["listener attribute tcp.idle_timeout.seconds (default 350)"]
-        }
-        (Code::NoRedirect, Kind::Haproxy) => &["http-request redirect scheme https code 301 unless { ssl_fc }"],
-        (Code::NoRedirect, Kind::Nginx) => {
-            return vec![format!(
-                "server {{ listen 80; server_name {host}; return 301 https://$host$request_uri; }}"
-            )];
-        }
-        (Code::NoRedirect, Kind::Alb) => &["listener on port 80: default action redirect to HTTPS, port 443, HTTP_301"],
-        (Code::RedirectLoop, Kind::Haproxy) => &[
-            "http-request redirect scheme https code 301 unless { ssl_fc }  # only on the plain frontend",
-            "http-request set-header X-Forwarded-Proto https if { ssl_fc }",
-        ],
-        (Code::RedirectLoop, Kind::Nginx) => &[
-            "proxy_set_header X-Forwarded-Proto $scheme;",
-            "# `return 301 https://...` in the server of port 80 alone",
-        ],
-        (Code::RedirectLoop, Kind::Alb | Kind::Elb) => {
-            &["let the server trust X-Forwarded-Proto, which the load balancer sets"]
-        }
-        (
-            Code::CertificateExpired
-            | Code::CertificateExpiresSoon
-            | Code::CertificateWrongName
-            | Code::CertificateUntrusted
-            | Code::ChainIncomplete,
-            Kind::Haproxy,
-        ) => {
-            return vec![format!(
-                "bind :443 ssl crt /etc/haproxy/{host}.pem  # in this order: certificate for {host}, intermediates, key"
-            )];
-        }
-        (
-            Code::CertificateExpired
-            | Code::CertificateExpiresSoon
-            | Code::CertificateWrongName
-            | Code::CertificateUntrusted
-            | Code::ChainIncomplete,
-            Kind::Nginx,
-        ) => {
-            return vec![format!(
-                "ssl_certificate /etc/nginx/{host}.fullchain.pem;  # certificate for {host} first, then the intermediates"
-            )];
-        }
-        (Code::CertificateExpired | Code::CertificateExpiresSoon | Code::CertificateWrongName, _) => {
-            &["attach a certificate of ACM for this name to the listener; ACM renews those validated by DNS"]
-        }
-        (Code::ChainIncomplete | Code::CertificateUntrusted, _) => {
-            &["import the certificate into ACM again, with its chain"]
-        }
-        (Code::TlsOldVersion, Kind::Haproxy) => &["ssl-default-bind-options ssl-min-ver TLSv1.2"],
-        (Code::TlsOldVersion | Code::TlsNo13, Kind::Nginx) => &["ssl_protocols TLSv1.2 TLSv1.3;"],
-        (Code::TlsNo13, Kind::Haproxy) => &["ssl-default-bind-options ssl-max-ver TLSv1.3"],
-        (Code::TlsOldVersion | Code::TlsNo13, Kind::Alb | Kind::Nlb) => {
-            &["listener security policy ELBSecurityPolicy-TLS13-1-2-2021-06"]
-        }
-        (Code::NotEngineio, Kind::Haproxy) => return vec![format!("use_backend socketio if {{ path_beg {path} }}")],
-        (Code::NotEngineio, Kind::Nginx) => {
-            return vec![format!(
-                "location {path} {{ proxy_pass http://socketio; }}  # no path behind the name: it would replace {path}"
-            )];
-        }
-        (Code::NotEngineio, Kind::Alb) => {
-            return vec![format!(
-                "listener rule: path-pattern {path}* forwards to the Socket.IO target group"
-            )];
-        }
-        (Code::UnreachableAddress, Kind::Alb | Kind::Nlb | Kind::Elb) => {
-            &["point the name at the load balancer by an alias record, not at its addresses, which change"]
-        }
-        _ => &[],
-    };
+        _ => Vec::new(),
+    }
+}
+
+fn told(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-fn sticky(kind: Kind, path: &str) -> Vec<String> {
+fn sticky(code: Code, kind: Kind, path: &str) -> Vec<String> {
+    let by_cookie = "cookie SERVERID insert indirect nocache";
+    match (code, kind) {
+        (Code::CookieNotKept, Kind::Haproxy) => told(&[
+            "# no domain of another host, no attr \"Path=...\", `secure` only behind https:",
+            by_cookie,
+        ]),
+        (Code::CookieNotKept, Kind::Nginx) => told(&[
+            "# the cookie's Path must cover the endpoint, its Domain the host:",
+            "proxy_cookie_path ~^/.* /;",
+        ]),
+        (_, Kind::Haproxy) => vec![
+            format!("# polls and WebSockets of {path} in one backend, and there:"),
+            "balance source".to_owned(),
+            "# or by cookie, with `cookie NAME` at each server:".to_owned(),
+            by_cookie.to_owned(),
+        ],
+        (_, Kind::Nginx) => told(&[
+            "# one upstream for polls and WebSockets, and there:",
+            "ip_hash;",
+            "# which takes a /24 for one client; finer:",
+            "hash $remote_addr consistent;",
+        ]),
+        (_, Kind::Alb) => told(&[
+            "target group attributes stickiness.enabled = true, stickiness.type = lb_cookie: clients must keep AWSALB and AWSALBCORS",
+        ]),
+        (_, Kind::Nlb) => told(&["target group attributes stickiness.enabled = true, stickiness.type = source_ip"]),
+        (_, Kind::Elb) => told(&[
+            "create-lb-cookie-stickiness-policy and set-load-balancer-policies-of-listener: listeners of HTTP alone",
+        ]),
+    }
+}
+
+fn upgrade(code: Code, kind: Kind, path: &str) -> Vec<String> {
+    let refused = code == Code::WebsocketRefused;
+    match kind {
+        Kind::Nginx if refused => vec![format!("# look for the `deny`, `return` or `if` that meets {path}")],
+        Kind::Nginx => vec![
+            format!("# in the location of {path}:"),
+            "proxy_http_version 1.1;".to_owned(),
+            "proxy_set_header Upgrade $http_upgrade;".to_owned(),
+            "proxy_set_header Connection \"upgrade\";".to_owned(),
+        ],
+        Kind::Haproxy if refused => vec![
+            "# take out the `http-request deny` that meets WebSockets, or put before it:".to_owned(),
+            format!("http-request allow if {{ path_beg {path} }} {{ hdr(Upgrade) -i websocket }}"),
+        ],
+        Kind::Haproxy => told(&[
+            "# HAProxy passes upgrades on by itself: take out what takes Upgrade, Connection or Sec-WebSocket-* away or sets it:",
+            "# http-request del-header Upgrade, http-response set-header Sec-WebSocket-Accept ...",
+        ]),
+        Kind::Elb => told(&["listeners of TCP or SSL: those of HTTP and HTTPS pass no upgrade on"]),
+        Kind::Alb if refused => told(&["look at the web ACL (WAF) of the load balancer"]),
+        Kind::Alb => told(&["an ALB passes upgrades on by itself: look at the proxy behind it"]),
+        Kind::Nlb => told(&["an NLB does not look at HTTP: look at the proxy behind it"]),
+    }
+}
+
+/// `seconds`: what a quiet connection must live.
+fn idle(kind: Kind, seconds: u64) -> Vec<String> {
+    // twice as long, and at least a minute, which is the usual default
+    let longer = (seconds * 2).max(60);
     match kind {
         Kind::Haproxy => vec![
-            format!("use_backend socketio if {{ path_beg {path} }}  # polls and WebSockets in one backend; in it:"),
-            "balance source".into(),
-            "hash-type consistent".into(),
-            "# or by cookie: `cookie SERVERID insert indirect nocache`, and `cookie NAME` at each server".into(),
+            "timeout tunnel 1h".to_owned(),
+            "# without it these two hold for WebSockets, and they do for polls:".to_owned(),
+            format!("timeout client {longer}s"),
+            format!("timeout server {longer}s"),
         ],
         Kind::Nginx => vec![
-            "upstream socketio { ip_hash; server ...; }  # one upstream for polls and WebSockets".into(),
-            "# ip_hash takes a /24 for one client; finer: `hash $remote_addr consistent;`".into(),
+            format!("proxy_read_timeout {longer}s;"),
+            format!("proxy_send_timeout {longer}s;"),
         ],
-        Kind::Alb => vec!["target group attributes stickiness.enabled = true, stickiness.type = lb_cookie (clients must keep cookies: AWSALB, AWSALBCORS)".into()],
-        Kind::Nlb => vec!["target group attributes stickiness.enabled = true, stickiness.type = source_ip".into()],
-        Kind::Elb => vec!["create-lb-cookie-stickiness-policy, and set-load-balancer-policies-of-listener (HTTP listeners alone)".into()],
+        Kind::Alb => vec![format!(
+            "load balancer attribute idle_timeout.timeout_seconds = {longer}: its default is 60"
+        )],
+        Kind::Elb => vec![format!("ConnectionSettings.IdleTimeout = {longer}: its default is 60")],
+        Kind::Nlb => told(&["listener attribute tcp.idle_timeout.seconds: its default is 350"]),
+    }
+}
+
+fn redirect(code: Code, kind: Kind, host: &str) -> Vec<String> {
+    let looped = code == Code::RedirectLoop;
+    match kind {
+        Kind::Haproxy => {
+            let mut lines = told(&["http-request redirect scheme https code 301 unless { ssl_fc }"]);
+            if looped {
+                lines.extend(told(&[
+                    "# and, so that the server knows:",
+                    "http-request set-header X-Forwarded-Proto https if { ssl_fc }",
+                ]));
+            }
+            lines
+        }
+        Kind::Nginx if looped => told(&[
+            "# `return 301 https://...` in the server of port 80 alone; in that of 443:",
+            "proxy_set_header X-Forwarded-Proto $scheme;",
+        ]),
+        Kind::Nginx => vec![format!(
+            "server {{ listen 80; server_name {host}; return 301 https://$host$request_uri; }}"
+        )],
+        _ if looped => told(&["let the server trust X-Forwarded-Proto, which the load balancer sets"]),
+        Kind::Alb => told(&["listener of port 80: default action redirect to HTTPS, port 443, HTTP_301"]),
+        Kind::Nlb | Kind::Elb => told(&["it cannot redirect: let the server do it for X-Forwarded-Proto: http"]),
+    }
+}
+
+fn certificate(kind: Kind, host: &str) -> Vec<String> {
+    match kind {
+        Kind::Haproxy => vec![
+            format!("# the file holds the certificate for {host}, then the intermediates, then the key:"),
+            format!("bind :443 ssl crt /etc/haproxy/{host}.pem"),
+        ],
+        Kind::Nginx => vec![
+            format!("# the file holds the certificate for {host}, then the intermediates:"),
+            format!("ssl_certificate /etc/nginx/{host}.fullchain.pem;"),
+        ],
+        _ => vec![format!(
+            "attach a certificate of ACM for {host} to the listener, imported ones with their chain; ACM renews those validated by DNS"
+        )],
+    }
+}
+
+fn versions(kind: Kind) -> Vec<String> {
+    match kind {
+        Kind::Haproxy => told(&["ssl-default-bind-options ssl-min-ver TLSv1.2"]),
+        Kind::Nginx => told(&["ssl_protocols TLSv1.2 TLSv1.3;"]),
+        _ => told(&["listener security policy ELBSecurityPolicy-TLS13-1-2-2021-06"]),
+    }
+}
+
+fn endpoint(kind: Kind, path: &str) -> Vec<String> {
+    match kind {
+        Kind::Haproxy => vec![format!("use_backend socketio if {{ path_beg {path} }}")],
+        Kind::Nginx => vec![
+            "# no path behind the upstream's name: it would stand in place of the endpoint's".to_owned(),
+            format!("location {path} {{ proxy_pass http://socketio; }}"),
+        ],
+        _ => vec![format!(
+            "listener rule: path-pattern {path}* forwards to the target group of Socket.IO"
+        )],
     }
 }
 
@@ -271,7 +288,7 @@ mod tests {
             assert!(!text(code, Some(Kind::Nginx)).contains("haproxy: "), "{code:?}");
         }
         assert!(text(Code::UpgradeEaten, Some(Kind::Nginx)).contains("proxy_set_header Upgrade $http_upgrade;"));
-        assert!(text(Code::IdleCutBeforePing, Some(Kind::Haproxy)).contains("timeout tunnel 90s"));
+        assert!(text(Code::IdleCutBeforePing, Some(Kind::Nginx)).contains("proxy_read_timeout 90s;"));
         assert!(text(Code::AdapterMissing, None).contains("createAdapter"));
     }
 

@@ -72,8 +72,6 @@ pub async fn check<S: Scout>(scout: &S, aim: &Aim, origins: &[Origin], resolved:
     let mut findings = ground.findings;
     findings.extend(redirect::look(&walk).await);
     findings.extend(certificate::look(&walk, now).await);
-    // what is wrong with it was said; the later steps look at what lies behind
-    walk.insecure.set(true);
     let no_tls = findings.iter().any(|finding| finding.code == Some(Code::TlsFailed));
     findings.extend(versions::look(&walk).await);
     let mut handshake = None;

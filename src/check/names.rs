@@ -166,7 +166,10 @@ pub fn judge(name: &str, resolved: &Resolved, tried: &[Tried], cut_off: &[String
         return vec![Finding::fail(Step::Dns, Code::NameNotFound, seen).because(why)];
     }
     // a host without a route of that family says nothing about the address
-    let told: Vec<&Tried> = tried.iter().filter(|tried| !is_hosts_own(tried)).collect();
+    let told: Vec<&Tried> = tried
+        .iter()
+        .filter(|one| !is_hosts_own(one) && !is_other_loopback(one, tried))
+        .collect();
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for tried in &told {
         if !addresses.contains(&tried.address) {
@@ -225,6 +228,13 @@ fn is_hosts_own(tried: &Tried) -> bool {
     (tried.address.is_ipv6() && no_route) || unusable
 }
 
+/// `localhost` stands for ::1 as well, on which hardly anything listens: every client knows that.
+fn is_other_loopback(one: &Tried, all: &[Tried]) -> bool {
+    let loopback = |tried: &Tried| tried.address.ip().is_loopback();
+    let answers = |tried: &Tried| tried.fault.is_none() && loopback(tried) && tried.address.is_ipv4();
+    one.fault.is_some() && loopback(one) && one.address.is_ipv6() && all.iter().any(answers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,6 +281,11 @@ mod tests {
                 resolved(&[Ok(two)]),
                 vec![tried("127.0.0.1:80", None), tried("127.0.0.9:80", refused)],
                 (Verdict::Fail, Some(Code::UnreachableAddress)),
+            ),
+            (
+                resolved(&[Ok(&["127.0.0.1", "::1"])]),
+                vec![tried("127.0.0.1:80", None), tried("[::1]:80", refused)],
+                (Verdict::Pass, None),
             ),
             (
                 resolved(&[Err("no record")]),

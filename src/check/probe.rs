@@ -149,7 +149,7 @@ mod tests {
         };
         let table = [
             (of(0, &[], &[]), true, Verdict::Pass, None),
-            (of(0, &[], &[]), false, Verdict::Unknown, Some(Code::NotKnownOneBackend)),
+            (of(0, &[], &[]), false, Verdict::Pass, None),
             (of(5, &[], &[]), true, Verdict::Fail, Some(Code::UpgradeOtherBackend)),
             (
                 of(12, &["502"], &[]),

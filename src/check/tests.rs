@@ -296,7 +296,6 @@ async fn one_backend_proves_nothing() {
         let report = walked(&World::new(Rule::RoundRobin, 1), sources).await;
         let expected = [
             (Step::Polling, V::Unknown, Some(Code::NotKnownOneBackend)),
-            (Step::Upgrade, V::Unknown, Some(Code::NotKnownOneBackend)),
             (Step::Stickiness, V::Unknown, Some(code)),
         ];
         assert_eq!(told(&report), expected, "{report:?}");

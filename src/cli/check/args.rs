@@ -97,8 +97,8 @@ pub struct CheckArgs {
     /// socketio: an event to emit: 'event,json...' or '["event",{...}]'; with --broadcast
     #[arg(long, value_name = "EVENT", help_heading = STEPS)]
     pub emit: Option<String>,
-    /// socketio: the event by which all clients hear of it; do clients on different backends hear each other?
-    #[arg(long, value_name = "EVENT", help_heading = STEPS)]
+    /// socketio: the event by which all clients hear of it, or, without --emit, both events: do clients on different backends hear each other?
+    #[arg(long, value_name = "[EMITTED,]HEARD", help_heading = STEPS)]
     pub broadcast: Option<String>,
 
     /// stdout holds JSON alone

@@ -155,6 +155,17 @@ pub fn understand(args: &CheckArgs, around: &Surroundings) -> Result<CheckComman
 
 /// The flags that `attack` has too, as it takes them; cookies are kept unless it is said otherwise, also with http.
 fn as_attack(args: &CheckArgs, urls: Vec<String>) -> AttackArgs {
+    let (emit, broadcast) = match (
+        &args.emit,
+        args.broadcast.as_deref().and_then(|both| both.split_once(',')),
+    ) {
+        // the short form: what is emitted, and the event by which it is heard
+        (None, Some((emitted, heard))) => (
+            Some(format!("{},\"swarm check\"", emitted.trim())),
+            Some(heard.trim().to_owned()),
+        ),
+        (emit, _) => (emit.clone(), args.broadcast.clone()),
+    };
     AttackArgs {
         urls,
         crew: args.crew.clone(),
@@ -178,8 +189,8 @@ fn as_attack(args: &CheckArgs, urls: Vec<String>) -> AttackArgs {
         path: args.path.clone(),
         query: args.query.clone(),
         auth: args.auth.clone(),
-        emit: args.emit.iter().cloned().collect(),
-        broadcast: args.broadcast.clone(),
+        emit: emit.into_iter().collect(),
+        broadcast,
         yes: args.yes,
         ..AttackArgs::default()
     }

@@ -82,6 +82,8 @@ fn a_broadcast_is_emitted_as_attack_says_it() {
     let line = "http://127.0.0.1/ --socketio --emit say,\"{{stamp}}\" --broadcast said";
     let aim = check(line).unwrap().aim;
     assert_eq!(aim.broadcast, Some((r#"["say","check"]"#.into(), "said".into())));
+    let aim = check("http://127.0.0.1/ --socketio --broadcast say,said").unwrap().aim;
+    assert_eq!(aim.broadcast, Some((r#"["say","swarm check"]"#.into(), "said".into())));
 }
 
 #[test]
