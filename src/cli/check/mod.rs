@@ -107,8 +107,9 @@ pub fn understand(args: &CheckArgs, around: &Surroundings) -> Result<CheckComman
     }
     let carrier = plan.engine.engineio().map(|(carrier, _)| carrier);
     let mut aim = Aim {
+        // behind another port than 443 there is another service on port 80, if any
+        twin: targets.next().filter(|_| target.port == 443),
         target,
-        twin: targets.next(),
         speech,
         endpoint: "/".into(),
         query: Vec::new(),

@@ -48,7 +48,8 @@ fn flags_mean_what_they_mean_to_attack() {
     assert!(agent.1.contains("(check; run 0123456789ab)"), "{}", agent.1);
     assert_eq!(aim.first_path(), "/socket.io/?EIO=4&transport=polling");
 
-    let aim = check("wss://chat.test:8443/ --socketio --cookies drop").unwrap().aim;
+    assert!(check("https://chat.test:8443/").unwrap().aim.twin.is_none());
+    let aim = check("wss://chat.test/ --socketio --cookies drop").unwrap().aim;
     assert_eq!(
         (aim.polls, aim.upgrades, aim.request.keep_cookies),
         (false, false, false)
