@@ -3,11 +3,12 @@
 //! It is made by `cli::attack` from flags and cut into [`Share`](swarm_agent::wire::share::Share)s by `split`. Targets,
 //! engine, load and limits are the wire's own types, in numbers of the whole. Never here: I/O.
 
+use crate::balancer::Balancer;
 use crate::requirement::Requirement;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use swarm_agent::wire::flow::Program;
-use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, Target, Tls};
+use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, SeenFrom, Target, Tls};
 
 /// What the whole run is to do.
 #[derive(Debug, Clone)]
@@ -34,6 +35,10 @@ pub struct Plan {
     pub tls: Tls,
     /// Where the backend's name is found.
     pub backend_from: BackendFrom,
+    /// What the user said of the balancer in front: its rule and its servers.
+    pub balancer: Option<Balancer>,
+    /// Where an answer tells the address that it was asked from.
+    pub seen_from: Option<SeenFrom>,
     /// Time limits.
     pub limits: Limits,
     /// Local addresses to connect from.

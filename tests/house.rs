@@ -30,7 +30,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
         &["balancer", "conduct", "order", "plan", "requirement", "source", "split"],
     ),
     ("order", &["plan", "split"]),
-    ("plan", &["requirement"]),
+    ("plan", &["balancer", "requirement"]),
     ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),
@@ -74,7 +74,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("net", &["wire"]),
     ("pacer", &["wire"]),
     ("preflight", &["pacer", "recorder", "wire"]),
-    ("probe", &["engine", "net", "wire"]),
+    ("probe", &["codec", "engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
         "run",

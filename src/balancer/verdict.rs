@@ -1,6 +1,9 @@
 //! The verdict on a balancer, in words and only on evidence.
 
+use super::breaks::Breaks;
 use super::matrix::Matrix;
+use super::moves::Move;
+use super::rule::Rule;
 
 /// What the matrix counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub struct Affinity {
     pub by: Option<String>,
     /// Backends that were reached.
     pub reached: Option<u64>,
-    /// Backends that are known to exist, from the balancer's own statistics.
+    /// Backends that are known to exist, from the balancer's own statistics or from what the user said of it.
     pub known: Option<u64>,
     /// Whether each source was seen on one backend alone. `Some(true)` needs two clients or hits of each source.
     pub sticky: Option<bool>,
@@ -46,6 +49,16 @@ pub struct Affinity {
     pub busiest_over_mean: Option<f64>,
     /// In words, on evidence.
     pub verdict: Option<String>,
+    /// The rule that explains what was seen.
+    pub rule: Option<Rule>,
+    /// Backends that are known and got nothing.
+    pub idle: Vec<String>,
+    /// Why sources reached what they did, in words, on evidence.
+    pub because: Option<String>,
+    /// Sources and sessions that were seen on more than one backend.
+    pub breaks: Option<Breaks>,
+    /// Who went from one backend to another while the run went on.
+    pub moves: Vec<Move>,
     /// What is not known, where there is no verdict.
     pub unknown: Option<String>,
 }
@@ -64,7 +77,8 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
     if loads.is_empty() {
         return unknown(
             "which backend answered is not known: no answer named it; \
-             name a header or a cookie that does: --backend-from header:NAME or cookie:NAME",
+             name what does: --backend-from header:NAME, cookie:NAME, body:/pointer, or what the server says first \
+             (event:NAME, message)",
         );
     }
     let reached = loads.len();
@@ -93,11 +107,13 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
     Affinity {
         by: (!evidence.by.is_empty()).then(|| evidence.by.join(", ")),
         reached: Some(reached as u64),
-        known: None,
         sticky,
         busiest_over_mean: busiest,
         verdict: sticky.map(|sticky| words.verdict(sticky)),
+        breaks: None,
+        moves: Vec::new(),
         unknown: sticky.is_none().then(|| words.too_few()),
+        ..Affinity::default()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod figures;
 pub mod fixture;
 pub mod identities;
 pub mod mismatch;
+pub mod observed;
 pub mod parts;
 pub mod planned;
 pub mod rows;
@@ -29,7 +30,7 @@ pub use summary::Summary;
 pub use verdict::exit_code;
 pub use warning::Warning;
 
-use crate::balancer::{self, Affinity, Evidence, Matrix, Seen, Unit};
+use crate::balancer::{self, Affinity, Clues, Evidence, Explained, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::{plausible, server};
 use mismatch::Mismatch;
@@ -93,7 +94,13 @@ pub fn merge(outcome: &Outcome) -> Summary {
     };
     let doubts = doubts::warnings(outcome, &summary, &counts);
     summary.warnings.extend(doubts);
+    summary.warnings.extend(observed::seen_as(&summary.sources));
     judge_backends(&mut summary, &plan.backend_from, &counts, clients);
+    let clues = Clues {
+        known: None,
+        named: plan.balancer.as_ref(),
+    };
+    explain_backends(&mut summary, &clues);
     summary.run.status = verdict::status(outcome.ended, &mismatches, &summary);
     summary
 }
@@ -251,7 +258,10 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         Some(why) if *from == BackendFrom::Usual => {
             let text = format!("{} was taken for the backend's name and dropped: {why}", by.join(", "));
             summary.backends.clear();
-            summary.sources.iter_mut().for_each(|source| source.backends.clear());
+            for source in &mut summary.sources {
+                source.backends.clear();
+                source.spans.clear();
+            }
             if let Some(broadcast) = &mut summary.broadcast {
                 broadcast.forget_pairs();
             }
@@ -276,6 +286,28 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         keep_cookies: summary.run.keep_cookies,
     };
     summary.affinity = balancer::judge(&summary.matrix, &evidence);
+    summary.affinity.breaks = observed::breaks(&summary.sources, counts);
+    summary.affinity.moves = observed::moves(summary, counts, clients);
+    let slow = observed::slow_backends(summary);
+    summary.warnings.extend(slow);
+}
+
+/// Says why sources reached the backends that they did, as far as that is known.
+fn explain_backends(summary: &mut Summary, clues: &Clues<'_>) {
+    let Explained {
+        known,
+        rule,
+        idle,
+        because,
+        unknown,
+    } = balancer::explain(&summary.matrix, clues);
+    let affinity = &mut summary.affinity;
+    affinity.known = known;
+    affinity.rule = rule;
+    affinity.idle = idle;
+    affinity.because = because;
+    // where nothing is known at all, that is said once
+    affinity.unknown = affinity.unknown.take().or(unknown);
 }
 
 fn matrix_of(sources: &[SourceRow]) -> Matrix {

@@ -5,6 +5,7 @@
 use super::broadcast::BroadcastJson;
 use super::flows::FlowJson;
 use super::load::LoadJson;
+use super::observed::{BreaksJson, MoveJson};
 use super::rows::{BackendJson, ErrorJson, GroupJson, HostJson, LatencyJson, SecondJson, SourceJson, TargetJson};
 use crate::merge::summary::{Judged, Latencies, Part, Rates, Summary};
 use crate::merge::{Warning, doubts};
@@ -162,7 +163,17 @@ struct AffinityJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    idle: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaks: Option<BreaksJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<MoveJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -265,7 +276,12 @@ pub fn report(summary: &Summary) -> Report {
             sticky: affinity.sticky,
             busiest_over_mean: affinity.busiest_over_mean.map(rounded),
             verdict: affinity.verdict.clone(),
+            rule: affinity.rule.map(|rule| rule.word()),
+            idle: affinity.idle.clone(),
+            because: affinity.because.clone(),
             unknown: affinity.unknown.clone(),
+            breaks: affinity.breaks.as_ref().map(BreaksJson::of),
+            moves: affinity.moves.iter().map(MoveJson::of).collect(),
         },
         events: storms(summary),
         broadcast: summary.broadcast.as_ref().map(BroadcastJson::of),

@@ -13,7 +13,9 @@ mod flows;
 pub mod json;
 pub mod live;
 mod load;
+mod observed;
 mod rows;
+pub mod spread;
 pub mod tables;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The result of a run as text. Pure. Never here: single tables (`tables`), writing.
 
-use super::{broadcast, clean, figures, flows, tables};
+use super::{broadcast, clean, figures, flows, observed, tables};
 use crate::merge::Warning;
 use crate::merge::summary::{HostStatus, Summary};
 use std::collections::BTreeMap;
@@ -73,20 +73,26 @@ fn balancer(summary: &Summary) -> String {
         .by
         .as_ref()
         .map(|by| format!("backends by {}", clean::line(by)));
-    let reached = affinity.reached.map(|n| format!("{} reached", figures::count(n)));
+    let reached = affinity.reached.map(|n| match affinity.known {
+        Some(known) => format!("{} of {} reached", figures::count(n), figures::count(known)),
+        None => format!("{} reached", figures::count(n)),
+    });
     let busiest = affinity
         .busiest_over_mean
         .filter(|_| affinity.verdict.is_none())
         .map(|over| format!("busiest {over:.2} times the mean"));
     let facts: Vec<String> = [by, reached, busiest].into_iter().flatten().collect();
-    let mut text = tables::matrix(summary);
+    let mut text = tables::matrix(summary) + &observed::backends(summary);
     if !facts.is_empty() {
         text += &format!("{}\n", facts.join(", "));
     }
-    for words in [&affinity.verdict, &affinity.unknown].into_iter().flatten() {
+    for words in [&affinity.verdict, &affinity.because, &affinity.unknown]
+        .into_iter()
+        .flatten()
+    {
         text += &format!("{}\n", clean::line(words));
     }
-    text
+    text + &observed::words(affinity) + &observed::seen(summary)
 }
 
 fn doubts(word: &str, warnings: &[Warning]) -> String {

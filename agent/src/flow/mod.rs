@@ -7,6 +7,7 @@ mod alarm;
 mod answer;
 mod ask;
 mod backoff;
+mod beside;
 mod cast;
 mod client;
 pub mod closed;
@@ -14,10 +15,14 @@ mod comeback;
 mod hearing;
 pub mod held;
 pub mod hit;
+mod landing;
 mod link;
+mod naming;
 pub mod open;
 mod play;
 mod room;
+
+pub use client::FAREWELL;
 
 use crate::wire::share::Load;
 use crate::worker::Worker;

@@ -1,5 +1,6 @@
 //! `swarm attack` as typed. The values are still text: what they mean, and every refusal, is in the files beside.
 
+use crate::cli::balanced::BalancerArgs;
 use crate::cli::crew_args::CrewArgs;
 use std::path::PathBuf;
 
@@ -87,9 +88,15 @@ pub struct AttackArgs {
     /// After the last hit, for what is in flight [default: the smaller of --timeout and 10s]
     #[arg(long, value_name = "T", help_heading = AT)]
     pub grace: Option<String>,
-    /// Where an answer names its backend: header:NAME or cookie:NAME [default: the usual ones]
+    /// Where a backend is named: header:NAME, cookie:NAME, body:/pointer, event:NAME[/pointer], message[:/pointer] [default:
+    /// the usual headers and cookies]
     #[arg(long, value_name = "WHERE", help_heading = AT)]
     pub backend_from: Option<String>,
+    #[command(flatten, next_help_heading = AT)]
+    pub balanced: BalancerArgs,
+    /// Where an answer tells the address that it was asked from: header:NAME or body:/pointer
+    #[arg(long, value_name = "WHERE", help_heading = AT)]
+    pub seen_as_from: Option<String>,
     /// You may load these targets; without it you are asked for each that is neither loopback nor private
     #[arg(long, help_heading = AT)]
     pub yes: bool,

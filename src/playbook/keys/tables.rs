@@ -118,7 +118,22 @@ pub static REQUEST: Keys = Keys {
         flag(
             "backend-from",
             Text,
-            "where an answer names its backend: header:NAME, cookie:NAME",
+            "where a backend is named: header:NAME, cookie:NAME, body:/pointer, event:NAME/pointer, message:/pointer",
+        ),
+        flag(
+            "seen-as-from",
+            Text,
+            "where an answer tells the address that it was asked from: header:NAME, body:/pointer",
+        ),
+        flag(
+            "balancer",
+            Text,
+            "how the balancer picks a backend: haproxy-source, ...",
+        ),
+        flag(
+            "backends",
+            Or(&[Number, Text]),
+            "those behind it, in its order: 4, 4:2,1,1,1, or names",
         ),
     ],
 };
