@@ -61,6 +61,11 @@ impl BackendNames {
         Self::new(&share.backend_from, share.seen_from.as_ref())
     }
 
+    /// Looks there alone.
+    pub fn at(from: &BackendFrom) -> Self {
+        Self::new(from, None)
+    }
+
     fn new(from: &BackendFrom, seen: Option<&SeenFrom>) -> Self {
         let (headers, cookies): (Vec<&str>, Vec<&str>) = match from {
             BackendFrom::Usual => (USUAL_HEADERS.to_vec(), USUAL_COOKIES.to_vec()),
