@@ -2,6 +2,7 @@
 
 pub mod agent_binary;
 pub mod balancer;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod conduct;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use swarm::cli::attack::{Surroundings, steps, understand};
-use swarm::cli::{Command, Parsed, demo, exec, parse, playbook};
+use swarm::cli::{Command, Parsed, check, demo, exec, parse, playbook};
 use swarm::error::{Error, Exit};
 use swarm::show;
 
@@ -21,6 +21,9 @@ async fn run() -> Result<Exit, Error> {
             .map(|()| Exit::Ok)
             .map_err(|error| Error::Unexpected(Box::new(error))),
         Parsed::Command(Command::Attack(args)) => steps::attack(understand(&args, &Surroundings::real())?).await,
+        Parsed::Command(Command::Check(args)) => {
+            check::steps::check(check::understand(&args, &Surroundings::real())?).await
+        }
         Parsed::Command(Command::Exec(args)) => {
             exec::steps::exec(exec::understand(&args, &exec::Around::real())?).await
         }

@@ -20,6 +20,8 @@ pub mod gather;
 #[cfg(feature = "engines")]
 pub mod host;
 #[cfg(feature = "engines")]
+pub mod look;
+#[cfg(feature = "engines")]
 pub mod net;
 #[cfg(feature = "engines")]
 pub mod preflight;

@@ -6,6 +6,7 @@
 use crate::clock::{instant_of, monotonic_ns};
 use crate::exec::Exec;
 use crate::host;
+use crate::look::Looks;
 use crate::net::paths::{self, Paths};
 use crate::net::resolve;
 use crate::net::tls::TlsSetup;
@@ -86,6 +87,7 @@ struct Agent {
     armed: Option<Armed>,
     run: Option<Run>,
     exec: Option<Exec>,
+    looks: Looks,
     silence: Duration,
     events: mpsc::UnboundedSender<Event>,
     happened: mpsc::UnboundedReceiver<Event>,
@@ -108,6 +110,7 @@ impl Agent {
         let (events, happened) = mpsc::unbounded_channel();
         let (lines, reports) = mpsc::unbounded_channel();
         Ok(Self {
+            looks: Looks::new(lines.clone()),
             input: non_blocking(rustix::stdio::stdin().try_clone_to_owned()?)?,
             output: non_blocking(rustix::stdio::stdout().try_clone_to_owned()?)?,
             inbox: Inbox::default(),
@@ -198,6 +201,7 @@ impl Agent {
                 (None, None) => return Ok(Next::Leave),
             },
             ToAgent::Bye => return Ok(Next::Leave),
+            ToAgent::Look(look) => self.looks.begin(*look),
             ToAgent::Exec(ToExec::Order(order)) => self.order(order),
             ToAgent::Exec(told) => {
                 if let Some(exec) = &self.exec {

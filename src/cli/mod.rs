@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod attack;
+pub mod check;
 pub mod crew;
 pub mod crew_args;
 pub mod demo;
@@ -79,6 +80,8 @@ pub enum Command {
     Extend(extend::ExtendArgs),
     /// Load a target from many hosts at one instant
     Attack(Box<attack::args::AttackArgs>),
+    /// Walk the way of a real client to a target, without load: what fails, why, and the configuration line that mends it
+    Check(Box<check::args::CheckArgs>),
     /// Run any command on many hosts at one instant; its output, exit status and files come back
     Exec(Box<exec::args::ExecArgs>),
     /// Remove everything of your fleets and verify that nothing is left; with --hosts: end agents there, remove their file

@@ -144,7 +144,7 @@ impl Conductor {
             }
             FromAgent::Trace { at_us, line } => self.notify(Notice::Trace { at_us, line }),
             // a second hello changes nothing, pongs are the link's, and no command was sent
-            FromAgent::Hello(_) | FromAgent::Pong { .. } | FromAgent::Exec(_) => {}
+            FromAgent::Hello(_) | FromAgent::Pong { .. } | FromAgent::Exec(_) | FromAgent::Saw(_) => {}
         }
     }
 

@@ -218,7 +218,8 @@ impl Conductor<'_> {
             | FromAgent::Pong { .. }
             | FromAgent::Interval(_)
             | FromAgent::Report(_)
-            | FromAgent::Trace { .. } => {}
+            | FromAgent::Trace { .. }
+            | FromAgent::Saw(_) => {}
         }
     }
 

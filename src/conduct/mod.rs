@@ -9,6 +9,7 @@ pub mod notice;
 pub mod outcome;
 pub mod phase;
 pub mod plausible;
+pub mod scouts;
 mod seat;
 pub mod server;
 pub mod sync;

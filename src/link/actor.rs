@@ -255,7 +255,9 @@ impl Waiting {
                 self.pings.push(seq);
                 Ok(())
             }
-            Order::Send(message @ (ToAgent::Share(_) | ToAgent::Exec(_))) => self.outbox.data(&message),
+            Order::Send(message @ (ToAgent::Share(_) | ToAgent::Exec(_) | ToAgent::Look(_))) => {
+                self.outbox.data(&message)
+            }
             Order::Send(message) => self.outbox.control(&message),
         };
         queued.map_err(|error| failed(format!("a message for the agent cannot be sent: {error}")))

@@ -3,6 +3,7 @@
 //! Never here: measuring, merging, deciding how a run ended.
 
 mod broadcast;
+pub mod check;
 pub mod clean;
 pub mod exec;
 pub mod figures;

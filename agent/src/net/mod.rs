@@ -174,7 +174,8 @@ impl Dialer {
     }
 }
 
-async fn connect_tcp(remote: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, Fault> {
+/// Connects to an address, from `source` where the host's routes shall not choose.
+pub async fn connect_tcp(remote: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, Fault> {
     let stream = open_tcp(remote, source).await.map_err(|error| stream::fault(&error))?;
     // without it a small frame waits for the acknowledgement of the last one
     stream.set_nodelay(true).map_err(|error| stream::fault(&error))?;

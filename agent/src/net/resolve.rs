@@ -54,6 +54,23 @@ async fn addresses(resolver: Option<&TokioResolver>, host: &str, fallback: &[IpA
     Ok(if v4.is_empty() { list } else { v4 })
 }
 
+/// All addresses of a name on this host, of both families.
+pub async fn all(host: &str) -> Result<Vec<IpAddr>, String> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+    let resolver = built.map_err(|error| format!("this host has no resolver configuration: {error}"))?;
+    let found = resolver.lookup_ip(host).await.map_err(|error| error.to_string())?;
+    let mut all: Vec<IpAddr> = Vec::new();
+    for address in found.iter() {
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    Ok(all)
+}
+
 /// Whether an address is on this machine or a private network: hits there need nobody's consent.
 pub fn is_near(address: IpAddr) -> bool {
     match address {

@@ -3,11 +3,15 @@
 use super::Stream;
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::share::Tls;
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    WantsVerifier,
+};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,29 +26,15 @@ impl TlsSetup {
     /// The setup that the share asks for, or what is wrong with its files.
     pub fn new(tls: &Tls) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-        let builder = if tls.insecure {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        } else {
-            builder.with_root_certificates(roots(tls)?)
-        };
-        let mut config = match (&tls.certificate, &tls.key) {
-            (Some(certificate), Some(key)) => {
-                let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
-                let chain = chain.map_err(|error| format!("--cert holds no PEM certificate: {error}"))?;
-                let key =
-                    PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("--key holds no PEM key: {error}"))?;
+        let config = config(tls, rustls::DEFAULT_VERSIONS, |builder| {
+            Ok(if tls.insecure {
                 builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| format!("--cert and --key do not fit: {error}"))?
-            }
-            _ => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&provider))))
+            } else {
+                builder.with_root_certificates(roots(tls)?)
+            })
+        })?;
         let sni = match &tls.sni {
             Some(name) => {
                 Some(ServerName::try_from(name.clone()).map_err(|_| format!("--sni {name} is no server name"))?)
@@ -71,7 +61,38 @@ impl TlsSetup {
     }
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore, String> {
+/// A builder that wants to know how certificates are verified, and one that knows.
+pub type Unverified = ConfigBuilder<ClientConfig, WantsVerifier>;
+/// The same.
+pub type Verified = ConfigBuilder<ClientConfig, WantsClientCert>;
+
+/// The configuration for these versions, with the client's certificate, verified as `verify` says.
+pub fn config(
+    tls: &Tls,
+    versions: &[&'static SupportedProtocolVersion],
+    verify: impl FnOnce(Unverified) -> Result<Verified, String>,
+) -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let builder = verify(builder)?;
+    let mut config = match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => {
+            let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
+            let chain = chain.map_err(|error| format!("--cert holds no PEM certificate: {error}"))?;
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("--key holds no PEM key: {error}"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("--cert and --key do not fit: {error}"))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The roots that are trusted: those built in and those of `--cacert`.
+pub fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     let mut store = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };

@@ -29,6 +29,8 @@ pub enum ToAgent {
     Bye,
     /// About a command to run, instead of a share.
     Exec(super::exec::ToExec),
+    /// Something to look at, instead of a share.
+    Look(Box<super::look::Look>),
 }
 
 /// From an agent to the controller.
@@ -65,6 +67,8 @@ pub enum FromAgent {
     },
     /// About a command that was run.
     Exec(super::exec::FromExec),
+    /// What was looked at.
+    Saw(Box<super::look::Saw>),
 }
 
 /// Who the agent is and what its host offers.

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod flow;
 pub mod frame;
 pub mod histogram;
+pub mod look;
 pub mod message;
 pub mod report;
 pub mod share;

@@ -22,6 +22,7 @@ use crate::show::{self, Output, ShowError};
 use crate::source;
 use std::net::IpAddr;
 use std::time::Duration;
+use swarm_agent::wire::share::Target;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// How long the controller's own look-up of a target may take.
@@ -30,22 +31,27 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 /// Resolves the targets as the controller sees them: for hosts without a resolver, and to know who is asked about.
 pub async fn resolve(plan: &mut Plan) {
     for target in &mut plan.targets {
-        let (host, port) = target
-            .connect_to
-            .clone()
-            .unwrap_or_else(|| (target.host.clone(), target.port));
-        let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host.as_str(), port))).await;
-        // a name that only the hosts can resolve is asked about once they have
-        let addresses: Vec<IpAddr> = found
-            .ok()
-            .and_then(Result::ok)
-            .into_iter()
-            .flatten()
-            .map(|a| a.ip())
-            .collect();
-        target.fallback = addresses;
-        target.fallback.dedup();
+        look_up(target).await;
     }
+}
+
+/// What this machine knows of one target's name.
+pub(in crate::cli) async fn look_up(target: &mut Target) {
+    let (host, port) = target
+        .connect_to
+        .clone()
+        .unwrap_or_else(|| (target.host.clone(), target.port));
+    let found = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((host.as_str(), port))).await;
+    // a name that only the hosts can resolve is asked about once they have
+    let addresses: Vec<IpAddr> = found
+        .ok()
+        .and_then(Result::ok)
+        .into_iter()
+        .flatten()
+        .map(|a| a.ip())
+        .collect();
+    target.fallback = addresses;
+    target.fallback.dedup();
 }
 
 /// Whether public targets may be hit: nobody needs to be asked, or the user agreed.
