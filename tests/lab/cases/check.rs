@@ -14,6 +14,8 @@ struct Healthy {
     name: &'static str,
     balancer: Balancer,
     servers: &'static [(&'static str, u16)],
+    /// A fault to some, none before these servers.
+    edits: &'static [(&'static str, &'static str)],
     from: &'static str,
     words: &'static str,
     /// What stickiness hangs on, where that can be known.
@@ -27,13 +29,14 @@ const HASHED: Healthy = Healthy {
     name: "haproxy_source",
     balancer: Balancer::Haproxy,
     servers: &SOCKETIO,
+    edits: &[],
     from: SOURCES,
     words: BROADCAST,
     sticky: "sticky_by_source",
     unknown: &[],
 };
 
-const HEALTHY: [Healthy; 9] = [
+const HEALTHY: [Healthy; 10] = [
     HASHED,
     Healthy {
         name: "haproxy_cookie",
@@ -55,6 +58,13 @@ const HEALTHY: [Healthy; 9] = [
     Healthy {
         name: "nginx_ip_hash",
         balancer: Balancer::Nginx,
+        ..HASHED
+    },
+    Healthy {
+        // nginx passes Upgrade on with HTTP/1.0 too, and Node takes it
+        name: "nginx_http_1_0",
+        balancer: Balancer::Nginx,
+        edits: &[("proxy_http_version 1.1;", "")],
         ..HASHED
     },
     Healthy {
@@ -135,7 +145,10 @@ fn expect_found(checked: &Checked, fault: &Fault) -> Result {
     ensure!(
         alarms.contains(&(fault.step, fault.finding, fault.verdict)),
         "{}",
-        checked.wrong(&format!("{} is not found in {}", fault.finding, fault.step))
+        checked.wrong(&format!(
+            "{}: {} is not found in {}",
+            fault.what, fault.finding, fault.step
+        ))
     );
     if let Some(other) = alarms
         .iter()
@@ -146,9 +159,12 @@ fn expect_found(checked: &Checked, fault: &Fault) -> Result {
     Ok(())
 }
 
-/// Behind the faulty balancer the real client fails by just these transports.
+/// Behind the faulty balancer the real client fails by just these transports; or the cookie does not come back.
 fn is_real(lab: &Lab, fault: &Fault) -> Result {
     let stand = start(lab, fault, &fault.faulty()?)?;
+    if fault.balancer == Balancer::HaproxyCookie {
+        ensure!(!stand.cookie_comes_back()?, "{}: the cookie is kept", fault.name);
+    }
     for transport in ["polling", "websocket", "upgrade"] {
         let finished = stand.real_client(fault.asked, transport, fault.stays_ms)?;
         let breaks = fault.breaks.contains(&transport);
@@ -187,6 +203,13 @@ fn mended(lab: &Lab, fault: &Fault) -> Result {
     let healed = stand.check(fault.asked, SOURCES, fault.words)?;
     ensure!(healed.alarms()?.is_empty(), "{}", healed.wrong("it is not healed"));
     healed.expect_exit(0)?;
+    if fault.balancer == Balancer::HaproxyCookie {
+        ensure!(
+            stand.cookie_comes_back()?,
+            "{}: mended, and the cookie is not kept",
+            fault.name
+        );
+    }
     for transport in fault.breaks {
         let finished = stand.real_client(fault.asked, transport, fault.stays_ms)?;
         ensure!(
@@ -202,7 +225,7 @@ fn mended(lab: &Lab, fault: &Fault) -> Result {
 /// No step fails or warns, and what can be known here is known.
 fn no_alarm(lab: &Lab, healthy: &Healthy) -> Result {
     lab.servers.others()?;
-    let configuration = healthy.balancer.configuration(healthy.servers)?;
+    let configuration = edited(&healthy.balancer.configuration(healthy.servers)?, healthy.edits)?;
     let stand = Stand::start(lab, healthy.balancer, &configuration, &[ADDRESS])?;
     let checked = stand.check(NAME, healthy.from, healthy.words)?;
     ensure!(checked.alarms()?.is_empty(), "{}", checked.wrong("a false alarm"));

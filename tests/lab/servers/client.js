@@ -8,10 +8,11 @@ const transports = { websocket: ['websocket'], polling: ['polling'], upgrade: ['
 
 async function one() {
   const socket = io(url, { transports, forceNew: true, reconnection: false, withCredentials: true, timeout: 5000 });
+  // The probe may fail before the namespace answers, so it is listened to from the start.
+  const upgraded = new Promise((resolve, reject) => socket.io.engine.once('upgrade', resolve).once('upgradeError', reject).once('close', reject));
+  upgraded.catch(() => {});
   await new Promise((resolve, reject) => socket.on('connect', resolve).on('connect_error', reject));
-  if (transport === 'upgrade' && socket.io.engine.transport.name !== 'websocket') {
-    await new Promise((resolve, reject) => socket.io.engine.once('upgrade', resolve).once('upgradeError', reject).once('close', reject));
-  }
+  if (transport === 'upgrade') await upgraded;
   return socket;
 }
 

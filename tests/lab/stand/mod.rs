@@ -11,7 +11,7 @@ mod names;
 use crate::lab::Lab;
 use crate::process::{self, Daemon, Finished, wait_until};
 use crate::{Result, ensure, swarm};
-pub use balancer::{Balancer, Edit, edited};
+pub use balancer::{Balancer, edited};
 use checked::Checked;
 pub use names::{ADDRESS, DEAD_ADDRESS, NAME};
 use std::net::{SocketAddr, TcpStream};
@@ -97,7 +97,7 @@ impl<'a> Stand<'a> {
             command.arg("--cacert").arg(self.root());
         }
         command.args(words.split_whitespace());
-        Checked::read(self.run(command)?)
+        Checked::read(self.run(&mut command)?)
     }
 
     /// The real client: opens by this transport, stays, asks for an ack, and leaves. Fails as it does for users.
@@ -108,16 +108,32 @@ impl<'a> Stand<'a> {
         command
             .arg(script)
             .args([&self.url(name), transport, "1", &stays_ms.to_string()]);
-        self.run(command)
+        self.run(&mut command)
+    }
+
+    /// Whether a client that minds a cookie's domain, path and `Secure`, as browsers do, sends the balancer's cookie
+    /// back to it. The real client of Node keeps every cookie.
+    pub fn cookie_comes_back(&self) -> Result<bool> {
+        let (url, jar) = (
+            self.url(NAME) + "/socket.io/?EIO=4&transport=polling",
+            self.folder.join("jar"),
+        );
+        let mut curl = names::seeing(&self.folder, "curl");
+        self.run(curl_to(&mut curl, &url).arg("-c").arg(&jar))?;
+        let mut again = names::seeing(&self.folder, "curl");
+        Ok(self
+            .run(curl_to(&mut again, &url).arg("-b").arg(&jar))?
+            .stderr
+            .contains("> Cookie: SERVERID="))
     }
 
     fn root(&self) -> PathBuf {
         self.folder.join("certificates/root.crt")
     }
 
-    fn run(&self, mut command: Command) -> Result<Finished> {
+    fn run(&self, command: &mut Command) -> Result<Finished> {
         let shown = format!("{command:?}");
-        let running = process::start(&mut command)?;
+        let running = process::start(command)?;
         process::note(&self.lab.folder, running.pid())?;
         let finished = running.wait(LIMIT)?;
         ensure!(
@@ -128,4 +144,8 @@ impl<'a> Stand<'a> {
         );
         Ok(finished)
     }
+}
+
+fn curl_to<'c>(curl: &'c mut Command, url: &str) -> &'c mut Command {
+    curl.args(["-sv", "-o", "/dev/null", "--max-time", "10", url])
 }

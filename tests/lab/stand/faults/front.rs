@@ -49,6 +49,10 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "redirect",
         finding: "redirect_loop",
+        mend: &[(
+            "http-request redirect location http://chat.lab.test/ code 301 unless { ssl_fc }",
+            REDIRECT,
+        )],
         ..TLS
     },
     Fault {

@@ -50,6 +50,11 @@ pub const FAULTS: &[Fault] = &[
         finding: "idle_cut_before_ping",
         breaks: &["polling", "websocket", "upgrade"],
         stays_ms: STAYS_MS,
+        mend: &[
+            ("timeout connect 5s", "timeout connect 5s\ntimeout tunnel 1h"),
+            ("timeout client 3s", "timeout client 60s"),
+            ("timeout server 3s", "timeout server 60s"),
+        ],
         ..HAPROXY
     },
     Fault {
@@ -70,6 +75,7 @@ pub const FAULTS: &[Fault] = &[
         finding: "idle_cut",
         verdict: "warn",
         exit: 0,
+        mend: &[("timeout tunnel 3s", "timeout tunnel 1h")],
         ..HAPROXY
     },
 ];

@@ -70,7 +70,6 @@ pub const FAULTS: &[Fault] = &[
         step: "stickiness",
         finding: "cookie_not_kept",
         also: &["polling", "upgrade"],
-        breaks: &["polling", "upgrade"],
         mend: &[(
             "cookie SERVERID insert indirect nocache domain shop.lab.test",
             "cookie SERVERID insert indirect nocache",
@@ -87,7 +86,10 @@ pub const FAULTS: &[Fault] = &[
         step: "stickiness",
         finding: "cookie_not_kept",
         also: &["polling", "upgrade"],
-        breaks: &["polling", "upgrade"],
+        mend: &[(
+            "cookie SERVERID insert indirect nocache attr \"Path=/app\"",
+            "cookie SERVERID insert indirect nocache",
+        )],
         ..COOKIE
     },
     Fault {
@@ -100,7 +102,10 @@ pub const FAULTS: &[Fault] = &[
         step: "stickiness",
         finding: "cookie_not_kept",
         also: &["polling", "upgrade"],
-        breaks: &["polling", "upgrade"],
+        mend: &[(
+            "cookie SERVERID insert indirect nocache secure",
+            "cookie SERVERID insert indirect nocache",
+        )],
         ..COOKIE
     },
     Fault {

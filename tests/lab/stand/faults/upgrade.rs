@@ -15,6 +15,10 @@ pub const FAULTS: &[Fault] = &[
         finding: "upgrade_eaten",
         also: &["websocket", "upgrade"],
         breaks: &["websocket", "upgrade"],
+        mend: &[(
+            "proxy_http_version 1.1;",
+            "proxy_http_version 1.1;\nproxy_set_header Upgrade $http_upgrade;\nproxy_set_header Connection \"upgrade\";",
+        )],
         ..NGINX
     },
     Fault {
@@ -25,19 +29,9 @@ pub const FAULTS: &[Fault] = &[
         finding: "upgrade_eaten",
         also: &["websocket", "upgrade"],
         breaks: &["websocket", "upgrade"],
-        ..NGINX
-    },
-    Fault {
-        name: "nginx_http_1_0",
-        what: "nginx: no proxy_http_version 1.1",
-        edits: &[("proxy_http_version 1.1;", "")],
-        step: "upgrade_headers",
-        finding: "upgrade_eaten",
-        also: &["websocket", "upgrade"],
-        breaks: &["websocket", "upgrade"],
         mend: &[(
-            "proxy_pass http://nodes;",
-            "proxy_pass http://nodes;\nproxy_http_version 1.1;",
+            "proxy_http_version 1.1;",
+            "proxy_http_version 1.1;\nproxy_set_header Connection \"upgrade\";",
         )],
         ..NGINX
     },
@@ -52,6 +46,7 @@ pub const FAULTS: &[Fault] = &[
         finding: "upgrade_eaten",
         also: &["websocket", "upgrade"],
         breaks: &["websocket", "upgrade"],
+        mend: &[("http-request del-header Upgrade", "")],
         ..HAPROXY
     },
     Fault {
@@ -65,6 +60,11 @@ pub const FAULTS: &[Fault] = &[
         finding: "websocket_refused",
         also: &["upgrade"],
         breaks: &["websocket", "upgrade"],
+        mend: &[(
+            "http-request deny deny_status 403 if { hdr(Upgrade) -i websocket }",
+            "http-request allow if { path_beg /socket.io/ } { hdr(Upgrade) -i websocket }\n\
+             http-request deny deny_status 403 if { hdr(Upgrade) -i websocket }",
+        )],
         ..HAPROXY
     },
     Fault {
