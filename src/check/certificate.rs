@@ -113,6 +113,7 @@ fn of_chain(shaken: &Shaken, chain: &[Facts], now: i64) -> Vec<Finding> {
 fn unknown_issuer(chain: &[Facts]) -> Finding {
     let step = Step::Certificate;
     let top = chain.last().expect("a chain that is looked at has a first certificate");
+    let private = "clients that don't know that root refuse to connect; if they all do, check with --cacert FILE";
     if top.is_own_issuer() {
         let what = if chain.len() == 1 {
             "signed by itself"
@@ -120,14 +121,19 @@ fn unknown_issuer(chain: &[Facts]) -> Finding {
             "of a private authority"
         };
         let seen = format!("its root is {}, {what}", top.subject);
-        return Finding::fail(step, Code::CertificateUntrusted, seen)
-            .because("clients that don't know that root refuse to connect; if they all do, check with --cacert FILE");
+        return Finding::fail(step, Code::CertificateUntrusted, seen).because(private);
+    }
+    if chain.len() > 1 {
+        let seen = format!(
+            "{} sent, which lead to {}, and that is no trusted root",
+            certificates(chain.len()),
+            top.issuer
+        );
+        return Finding::fail(step, Code::CertificateUntrusted, seen).because(private);
     }
     let seen = format!(
-        "{} sent; the last is of {}, issued by {}, which was neither sent nor is a trusted root",
-        certificates(chain.len()),
-        top.subject,
-        top.issuer
+        "the certificate of {} alone is sent; its issuer {} was neither sent nor is a trusted root",
+        top.subject, top.issuer
     );
     Finding::fail(step, Code::ChainIncomplete, seen).because(
         "browsers may fetch or remember the missing one, Node, Python, mobile clients do not; if it is a private root that all clients know, check with --cacert FILE",
@@ -185,6 +191,11 @@ mod tests {
                 shaken(Trust::UnknownIssuer, true),
                 vec![leaf.clone()],
                 vec![(Verdict::Fail, C::ChainIncomplete)],
+            ),
+            (
+                shaken(Trust::UnknownIssuer, true),
+                vec![leaf.clone(), middle.clone()],
+                vec![(Verdict::Fail, C::CertificateUntrusted)],
             ),
             (
                 shaken(Trust::UnknownIssuer, true),

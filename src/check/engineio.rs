@@ -96,8 +96,12 @@ fn is_sid(sid: &str) -> bool {
     !sid.is_empty() && sid.len() <= 256 && sid.chars().all(plain)
 }
 
-/// The code of an error of Engine.IO: 1 is "Session ID unknown", 5 "Unsupported protocol version".
+/// The code of an error of Engine.IO: 1 is "Session ID unknown", 5 "Unsupported protocol version". Where an upgrade is
+/// refused, the server sends the words alone.
 pub fn refusal(answered: &Answered) -> Option<i64> {
+    if answered.status == 400 && answered.body.trim_ascii() == b"Session ID unknown" {
+        return Some(1);
+    }
     let refusal: Refusal = serde_json::from_slice(&answered.body).ok()?;
     refusal.message.is_some().then_some(refusal.code)
 }
@@ -332,6 +336,18 @@ mod tests {
             Opening::Else,
             "a session id that would break the request line"
         );
+    }
+
+    #[test]
+    fn refusals_come_as_json_or_in_words() {
+        for (status, body, code) in [
+            (400, r#"{"code":1,"message":"Session ID unknown"}"#, Some(1)),
+            (400, "Session ID unknown", Some(1)),
+            (200, "Session ID unknown", None),
+            (400, "Bad Request", None),
+        ] {
+            assert_eq!(refusal(&answered(status, body)), code, "{body}");
+        }
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl World {
         if let Some(sid) = sid(&asked.path)
             && !self.state.borrow().sessions[backend].contains(sid)
         {
-            return refused(400, r#"{"code":1,"message":"Session ID unknown"}"#);
+            // as the real server refuses an upgrade
+            return refused(400, "Session ID unknown");
         }
         self.state.borrow_mut().kept.insert(name, backend);
         Sight::Opened {

@@ -35,6 +35,8 @@ pub struct Scouted {
 pub struct Scouts {
     /// Those that were reached, in the order of the list.
     pub hosts: Vec<Scouted>,
+    /// Those that were not, and why.
+    pub absent: Vec<(String, String)>,
     shared: Arc<Shared>,
     stop: CancellationToken,
     listening: JoinHandle<()>,
@@ -109,10 +111,10 @@ impl Scouts {
                 Post::Gone(why) => why,
                 Post::Awaited => "was not reached".to_owned(),
             };
-            refused.push((entrant.name.as_str(), gone));
+            refused.push((entrant.name.clone(), gone));
         }
         if hosts.len() < needed.max(1) {
-            let refused = refused.iter().map(|(name, why)| (*name, why.as_str()));
+            let refused = refused.iter().map(|(name, why)| (name.as_str(), why.as_str()));
             return Err(ConductError::too_few(
                 hosts.len(),
                 entrants.len(),
@@ -130,6 +132,7 @@ impl Scouts {
         let listening = tokio::spawn(listen(Arc::clone(&shared), places, events, stop.clone()));
         Ok(Self {
             hosts,
+            absent: refused,
             shared,
             stop,
             listening,

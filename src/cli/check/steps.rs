@@ -73,6 +73,9 @@ async fn run(command: &CheckCommand, hosts: &[Host], fleet: Option<&Joined>) -> 
             Err(refusal(other))
         }
         Ok(scouts) => {
+            for (name, why) in &scouts.absent {
+                show::say(&format!("note     {name} does not take part: {why}"));
+            }
             let walked = tokio::select! {
                 walked = walk(command, &scouts) => walked,
                 () = scouts.interrupted() => Err(Error::Interrupted),
