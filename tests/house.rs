@@ -30,7 +30,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
         &["balancer", "conduct", "order", "plan", "requirement", "source", "split"],
     ),
     ("order", &["plan", "split"]),
-    ("plan", &["requirement"]),
+    ("plan", &["balancer", "requirement"]),
     ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),

@@ -29,7 +29,7 @@ pub use summary::Summary;
 pub use verdict::exit_code;
 pub use warning::Warning;
 
-use crate::balancer::{self, Affinity, Evidence, Matrix, Seen, Unit};
+use crate::balancer::{self, Affinity, Clues, Evidence, Explained, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::{plausible, server};
 use mismatch::Mismatch;
@@ -94,6 +94,11 @@ pub fn merge(outcome: &Outcome) -> Summary {
     let doubts = doubts::warnings(outcome, &summary, &counts);
     summary.warnings.extend(doubts);
     judge_backends(&mut summary, &plan.backend_from, &counts, clients);
+    let clues = Clues {
+        known: None,
+        named: plan.balancer.as_ref(),
+    };
+    explain_backends(&mut summary, &clues);
     summary.run.status = verdict::status(outcome.ended, &mismatches, &summary);
     summary
 }
@@ -276,6 +281,24 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         keep_cookies: summary.run.keep_cookies,
     };
     summary.affinity = balancer::judge(&summary.matrix, &evidence);
+}
+
+/// Says why sources reached the backends that they did, as far as that is known.
+fn explain_backends(summary: &mut Summary, clues: &Clues<'_>) {
+    let Explained {
+        known,
+        rule,
+        idle,
+        because,
+        unknown,
+    } = balancer::explain(&summary.matrix, clues);
+    let affinity = &mut summary.affinity;
+    affinity.known = known;
+    affinity.rule = rule;
+    affinity.idle = idle;
+    affinity.because = because;
+    // where nothing is known at all, that is said once
+    affinity.unknown = affinity.unknown.take().or(unknown);
 }
 
 fn matrix_of(sources: &[SourceRow]) -> Matrix {

@@ -1,5 +1,6 @@
 //! `swarm attack` as typed. The values are still text: what they mean, and every refusal, is in the files beside.
 
+use crate::cli::balanced::BalancerArgs;
 use crate::cli::crew_args::CrewArgs;
 use std::path::PathBuf;
 
@@ -90,6 +91,8 @@ pub struct AttackArgs {
     /// Where an answer names its backend: header:NAME or cookie:NAME [default: the usual ones]
     #[arg(long, value_name = "WHERE", help_heading = AT)]
     pub backend_from: Option<String>,
+    #[command(flatten, next_help_heading = AT)]
+    pub balanced: BalancerArgs,
     /// You may load these targets; without it you are asked for each that is neither loopback nor private
     #[arg(long, help_heading = AT)]
     pub yes: bool,
