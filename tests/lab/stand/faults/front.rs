@@ -3,7 +3,7 @@
 use crate::stand::fault::{Fault, HAPROXY, TLS};
 use crate::stand::{ADDRESS, DEAD_ADDRESS};
 
-const BIND: &str = "bind 127.0.80.1:443 ssl crt certificates/good.pem ssl-min-ver TLSv1.2";
+const BIND: &str = "bind 127.0.80.1:443 ssl crt certificates/good.pem";
 const REDIRECT: &str = "http-request redirect scheme https code 301 unless { ssl_fc }";
 const ALL: &[&str] = &["polling", "websocket", "upgrade"];
 
@@ -71,10 +71,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "certificate_expired",
         what: "TLS: the certificate has expired",
-        edits: &[(
-            BIND,
-            "bind 127.0.80.1:443 ssl crt certificates/expired.pem ssl-min-ver TLSv1.2",
-        )],
+        edits: &[(BIND, "bind 127.0.80.1:443 ssl crt certificates/expired.pem")],
         step: "certificate",
         finding: "certificate_expired",
         breaks: ALL,
@@ -83,10 +80,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "certificate_expires_soon",
         what: "TLS: the certificate expires in five days",
-        edits: &[(
-            BIND,
-            "bind 127.0.80.1:443 ssl crt certificates/five_days.pem ssl-min-ver TLSv1.2",
-        )],
+        edits: &[(BIND, "bind 127.0.80.1:443 ssl crt certificates/five_days.pem")],
         step: "certificate",
         finding: "certificate_expires_soon",
         verdict: "warn",
@@ -96,10 +90,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "certificate_of_another_name",
         what: "TLS: the certificate is for another name",
-        edits: &[(
-            BIND,
-            "bind 127.0.80.1:443 ssl crt certificates/other_name.pem ssl-min-ver TLSv1.2",
-        )],
+        edits: &[(BIND, "bind 127.0.80.1:443 ssl crt certificates/other_name.pem")],
         step: "certificate",
         finding: "certificate_wrong_name",
         breaks: ALL,
@@ -108,10 +99,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "chain_incomplete",
         what: "TLS: the certificate of the authority in between is not sent",
-        edits: &[(
-            BIND,
-            "bind 127.0.80.1:443 ssl crt certificates/incomplete.pem ssl-min-ver TLSv1.2",
-        )],
+        edits: &[(BIND, "bind 127.0.80.1:443 ssl crt certificates/incomplete.pem")],
         step: "certificate",
         finding: "chain_incomplete",
         breaks: ALL,
@@ -120,13 +108,27 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "certificate_signed_itself",
         what: "TLS: the certificate signed itself",
-        edits: &[(
-            BIND,
-            "bind 127.0.80.1:443 ssl crt certificates/own.pem ssl-min-ver TLSv1.2",
-        )],
+        edits: &[(BIND, "bind 127.0.80.1:443 ssl crt certificates/own.pem")],
         step: "certificate",
         finding: "certificate_untrusted",
         breaks: ALL,
+        ..TLS
+    },
+    Fault {
+        name: "old_tls_versions",
+        what: "HAProxy: TLS 1.0 and 1.1 are accepted",
+        edits: &[(
+            "ssl-default-bind-options ssl-min-ver TLSv1.2",
+            "ssl-default-bind-options ssl-min-ver TLSv1.0\nssl-default-bind-ciphers DEFAULT:@SECLEVEL=0",
+        )],
+        step: "tls_versions",
+        finding: "tls_old_version",
+        verdict: "warn",
+        exit: 0,
+        mend: &[(
+            "ssl-default-bind-options ssl-min-ver TLSv1.0",
+            "ssl-default-bind-options ssl-min-ver TLSv1.2",
+        )],
         ..TLS
     },
 ];

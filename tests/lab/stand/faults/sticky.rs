@@ -10,7 +10,7 @@ pub const FAULTS: &[Fault] = &[
         edits: &[("balance source", "balance roundrobin")],
         step: "polling",
         finding: "sid_unknown",
-        also: &["stickiness", "upgrade"],
+        also: &["stickiness"],
         breaks: &["polling", "upgrade"],
         mend: &[("balance roundrobin", "balance source")],
         ..HAPROXY
@@ -21,7 +21,7 @@ pub const FAULTS: &[Fault] = &[
         edits: &[("balance source", "balance leastconn")],
         step: "polling",
         finding: "sid_unknown",
-        also: &["stickiness", "upgrade"],
+        also: &["stickiness"],
         breaks: &["polling", "upgrade"],
         mend: &[("balance leastconn", "balance source")],
         ..HAPROXY
@@ -32,7 +32,7 @@ pub const FAULTS: &[Fault] = &[
         edits: &[("ip_hash;", "")],
         step: "polling",
         finding: "sid_unknown",
-        also: &["stickiness", "upgrade"],
+        also: &["stickiness"],
         breaks: &["polling", "upgrade"],
         mend: &[("upstream nodes {", "upstream nodes {\nip_hash;")],
         ..NGINX
@@ -56,7 +56,7 @@ pub const FAULTS: &[Fault] = &[
         words: "--balancer alb",
         step: "polling",
         finding: "sid_unknown",
-        also: &["stickiness", "upgrade"],
+        also: &["stickiness"],
         breaks: &["polling", "upgrade"],
         ..ALB
     },
@@ -69,7 +69,7 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "stickiness",
         finding: "cookie_not_kept",
-        also: &["polling", "upgrade"],
+        also: &["polling"],
         mend: &[(
             "cookie SERVERID insert indirect nocache domain shop.lab.test",
             "cookie SERVERID insert indirect nocache",
@@ -85,7 +85,7 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "stickiness",
         finding: "cookie_not_kept",
-        also: &["polling", "upgrade"],
+        also: &["polling"],
         mend: &[(
             "cookie SERVERID insert indirect nocache attr \"Path=/app\"",
             "cookie SERVERID insert indirect nocache",
@@ -101,7 +101,7 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "stickiness",
         finding: "cookie_not_kept",
-        also: &["polling", "upgrade"],
+        also: &["polling"],
         mend: &[(
             "cookie SERVERID insert indirect nocache secure",
             "cookie SERVERID insert indirect nocache",

@@ -13,7 +13,6 @@ pub const FAULTS: &[Fault] = &[
         ],
         step: "upgrade_headers",
         finding: "upgrade_eaten",
-        also: &["websocket", "upgrade"],
         breaks: &["websocket", "upgrade"],
         mend: &[(
             "proxy_http_version 1.1;",
@@ -27,7 +26,6 @@ pub const FAULTS: &[Fault] = &[
         edits: &[("proxy_set_header Connection $connection_upgrade;", "")],
         step: "upgrade_headers",
         finding: "upgrade_eaten",
-        also: &["websocket", "upgrade"],
         breaks: &["websocket", "upgrade"],
         mend: &[(
             "proxy_http_version 1.1;",
@@ -44,7 +42,6 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "upgrade_headers",
         finding: "upgrade_eaten",
-        also: &["websocket", "upgrade"],
         breaks: &["websocket", "upgrade"],
         mend: &[("http-request del-header Upgrade", "")],
         ..HAPROXY
@@ -58,7 +55,6 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "websocket",
         finding: "websocket_refused",
-        also: &["upgrade"],
         breaks: &["websocket", "upgrade"],
         mend: &[(
             "http-request deny deny_status 403 if { hdr(Upgrade) -i websocket }",
@@ -76,7 +72,6 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "websocket",
         finding: "websocket_wrong_accept",
-        also: &["upgrade"],
         breaks: &["websocket", "upgrade"],
         ..HAPROXY
     },
@@ -100,7 +95,6 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "engineio",
         finding: "not_engineio",
-        also: &["upgrade_headers", "websocket"],
         breaks: &["polling", "websocket", "upgrade"],
         ..HAPROXY
     },
@@ -113,7 +107,6 @@ pub const FAULTS: &[Fault] = &[
         )],
         step: "engineio",
         finding: "not_engineio",
-        also: &["upgrade_headers", "websocket"],
         breaks: &["polling", "websocket", "upgrade"],
         ..NGINX
     },
