@@ -20,6 +20,7 @@ mod proxy;
 mod relay;
 mod server;
 mod ssh;
+mod stand;
 mod swarm;
 
 use std::process::ExitCode;

@@ -28,9 +28,11 @@ pub const ENGINE_4: (&str, u16) = ("r4", 17041);
 pub const ENGINE_3: (&str, u16) = ("r3", 17042);
 /// Socket.IO 4 that pings every 10 s.
 pub const RARE_PINGS: (&str, u16) = ("p1", 17051);
+/// Socket.IO 4 that pings every 4 s and gives up on a client 2 s later: silence that lasts, in a test's time.
+pub const PATIENT: [(&str, u16); 2] = [("t1", 17061), ("t2", 17062)];
 
 /// Kind (a word of `others.js`), name and port.
-const OTHERS: [(&str, (&str, u16)); 8] = [
+const OTHERS: [(&str, (&str, u16)); 10] = [
     ("v2", VERSION_2),
     ("eio3", ALLOW_EIO3),
     ("alone", ALONE[0]),
@@ -39,6 +41,8 @@ const OTHERS: [(&str, (&str, u16)); 8] = [
     ("engine4", ENGINE_4),
     ("engine3", ENGINE_3),
     ("rare-pings", RARE_PINGS),
+    ("patient", PATIENT[0]),
+    ("patient", PATIENT[1]),
 ];
 const OTHERS_PROCESS: &str = "others";
 

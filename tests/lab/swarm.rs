@@ -126,19 +126,31 @@ impl<'a> Attack<'a> {
 /// The program in the lab's own home.
 fn swarm(lab: &Lab) -> Result<Command> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarm"));
-    // Nothing of this machine's user is to matter: not its ssh set-up, not its fleets.
+    at_home(lab, &mut command)?;
+    Ok(command)
+}
+
+/// Nothing of this machine's user is to matter to a command: not its ssh set-up, not its fleets.
+pub fn at_home(lab: &Lab, command: &mut Command) -> Result {
     command
         .env_clear()
         .env("PATH", std::env::var("PATH")?)
         .env("TERM", "dumb");
     command.env("HOME", lab.folder.join("home")).env("SWARM_LAB", &lab.id);
     command.current_dir(lab.folder.join("home"));
-    Ok(command)
+    Ok(())
+}
+
+/// Runs swarm with these words to its end.
+pub fn ran(lab: &Lab, words: &[&str]) -> Result<Finished> {
+    let running = process::start(swarm(lab)?.args(words))?;
+    process::note(&lab.folder, running.pid())?;
+    running.wait(LIMIT)
 }
 
 /// What swarm prints for these words, which must end well.
 pub fn said(lab: &Lab, words: &[&str]) -> Result<String> {
-    let finished = process::start(swarm(lab)?.args(words))?.wait(LIMIT)?;
+    let finished = ran(lab, words)?;
     ensure!(finished.status.success(), "swarm {words:?}: {}", finished.stderr);
     Ok(finished.stdout)
 }

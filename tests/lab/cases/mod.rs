@@ -3,6 +3,8 @@
 mod bad_input;
 mod bare_agent;
 mod broadcast;
+mod check;
+mod check_hosts;
 mod clocks;
 mod cloud_calls;
 mod cloud_smoke;
@@ -73,11 +75,13 @@ pub fn all() -> Vec<Trial> {
         broadcast::CASES,
         playbooks::CASES,
         bare_agent::CASES,
+        check_hosts::CASES,
     ];
     groups
         .concat()
         .into_iter()
         .map(|(name, case)| Trial::test(name, move || with_lab(case).map_err(|e| e.to_string().into())))
+        .chain(check::trials())
         .collect()
 }
 

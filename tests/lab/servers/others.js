@@ -1,6 +1,6 @@
 // Owns: the servers that few cases want, all in one process: Socket.IO 2 and allowEIO3, servers without an adapter or
 // with rare pings, and raw Engine.IO of both protocols. Must not: know anything about swarm.
-// Arguments: ADDRESS KIND:NAME:PORT..., KIND one of v2 eio3 alone rare-pings engine4 engine3
+// Arguments: ADDRESS KIND:NAME:PORT..., KIND one of v2 eio3 alone rare-pings patient engine4 engine3
 'use strict';
 const http = require('node:http');
 const serverOf2 = require('socket.io-v2');
@@ -55,6 +55,7 @@ const KINDS = {
   eio3: (at) => serve({ ...at, allowEIO3: true }),
   alone: serve,
   'rare-pings': (at) => serve({ ...at, pingInterval: 10_000, pingTimeout: 5_000 }),
+  patient: (at) => serve({ ...at, pingInterval: 4_000, pingTimeout: 2_000 }),
   engine4: (at) => serveRaw(engine4, at),
   engine3: (at) => serveRaw(engine3, at),
 };
