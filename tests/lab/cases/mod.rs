@@ -11,6 +11,7 @@ mod cloud_smoke;
 mod conformance;
 mod crowd;
 mod deploy;
+mod diagnose;
 mod down_hosts;
 mod ends;
 mod exec;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Trial> {
         spread::CASES,
         predicted::CASES,
         foretold::CASES,
+        diagnose::CASES,
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,
