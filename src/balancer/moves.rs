@@ -184,6 +184,37 @@ fn for_good(before: &MetOne<'_>, after: &MetOne<'_>) -> bool {
         && after.last_us >= before.last_us.saturating_add(ALONE_US)
 }
 
+/// What is to be said of stickiness where every source that was seen on several backends went over in one of these moves:
+/// clients whose backend was lost, http sources for good. `None` where anything else broke, or nothing did.
+pub fn sticky_until(sources: &[Met<'_>], moves: &[Move], cookies: &str) -> Option<String> {
+    let strayed: Vec<&Met<'_>> = sources.iter().filter(|source| source.backends.len() > 1).collect();
+    let first = moves.first()?;
+    if strayed.is_empty() || !strayed.iter().all(|source| went_with(source, moves)) {
+        return None;
+    }
+    let begin = match first.who {
+        Mover::Clients => "sticky until a backend was lost",
+        Mover::Sources => "sticky but for a change in mid-run",
+    };
+    let met = sources.iter().filter(|source| !source.backends.is_empty()).count();
+    Some(format!(
+        "{begin}: {} of {met} sources were on another backend then, all others stayed where they were ({cookies})",
+        strayed.len()
+    ))
+}
+
+fn went_with(source: &Met<'_>, moves: &[Move]) -> bool {
+    let mut met: Vec<&MetOne<'_>> = source.backends.iter().collect();
+    met.sort_by_key(|one| (one.first_us, one.name));
+    met.windows(2).all(|pair| {
+        moves.iter().any(|row| {
+            let lost = row.who == Mover::Sources || row.whole;
+            let there = row.to.iter().any(|to| to.name.as_deref() == Some(pair[1].name));
+            lost && there && row.from.as_deref() == Some(pair[0].name) && pair[1].first_us >= row.first_us
+        })
+    })
+}
+
 /// A move in words; `None` where nothing of note happened, or too little is known.
 pub fn words(row: &Move) -> Option<String> {
     let from = row.from.as_deref()?;

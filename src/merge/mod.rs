@@ -288,6 +288,9 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
     summary.affinity = balancer::judge(&summary.matrix, &evidence);
     summary.affinity.breaks = observed::breaks(&summary.sources, counts);
     summary.affinity.moves = observed::moves(summary, counts, clients);
+    if let Some(words) = observed::sticky_until(summary) {
+        summary.affinity.verdict = Some(words);
+    }
     let slow = observed::slow_backends(summary);
     summary.warnings.extend(slow);
 }

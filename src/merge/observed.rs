@@ -104,6 +104,15 @@ fn met(sources: &[SourceRow]) -> Vec<Met<'_>> {
         .collect()
 }
 
+/// The verdict where nothing but the moves broke stickiness.
+pub fn sticky_until(summary: &Summary) -> Option<String> {
+    let cookies = match summary.run.keep_cookies {
+        true => "cookies kept",
+        false => "cookies dropped",
+    };
+    moves::sticky_until(&met(&summary.sources), &summary.affinity.moves, cookies)
+}
+
 /// Backends that are slow among their peers.
 pub fn slow_backends(summary: &Summary) -> Vec<Warning> {
     let rows: Vec<_> = summary

@@ -175,3 +175,35 @@ fn sources_that_move_together_are_one_move() {
         .collect();
     assert_eq!(told, [("s2", 12 * S + 5, 13 * S, 2, 2), ("s2", 20 * S, 20 * S, 1, 1)]);
 }
+
+#[test]
+fn a_lost_backend_breaks_no_stickiness() {
+    let lost = |whole| {
+        let stood = [("s2".to_owned(), if whole { 20 } else { 90 })].into();
+        of_clients(&[departure("s2", 5 * S, (20, 0), &[(Some("s1"), 20)])], &stood)
+    };
+    let stayed = met(2, &[("s3", 20, 1, S)]);
+    let went = met(1, &[("s2", 20, 0, S), ("s1", 20, 6 * S, 7 * S)]);
+    let sources = [went.clone(), stayed.clone()];
+    assert_eq!(
+        sticky_until(&sources, &lost(true), "cookies kept").unwrap(),
+        "sticky until a backend was lost: 1 of 2 sources were on another backend then, all others stayed where they were \
+         (cookies kept)"
+    );
+    // only some of its clients were lost
+    assert_eq!(sticky_until(&sources, &lost(false), ""), None);
+    // it was elsewhere before that, or on one where nobody of that move went
+    for (name, at) in [("s1", 4 * S), ("s3", 6 * S)] {
+        let early = met(3, &[("s2", 20, 0, S), (name, 20, at, 7 * S)]);
+        assert_eq!(sticky_until(&[went.clone(), early], &lost(true), ""), None, "{name}");
+    }
+    assert_eq!(sticky_until(&[stayed], &lost(true), ""), None);
+    assert_eq!(sticky_until(&sources, &[], ""), None);
+    let http = met(1, &[("s1", 90, 13 * S, 30 * S), ("s2", 50, 0, 12 * S)]);
+    let moves = of_sources(std::slice::from_ref(&http));
+    assert!(
+        sticky_until(&[http], &moves, "cookies dropped")
+            .unwrap()
+            .starts_with("sticky but for a change in mid-run: 1 of 1 sources")
+    );
+}
