@@ -123,6 +123,10 @@ fn what_is_wrong_is_refused_with_the_way_out() {
         ),
         ("http://127.0.0.1/ --socketio --emit say,1", "add --broadcast EVENT"),
         ("http://127.0.0.1/ --socketio --broadcast said", "nothing is emitted"),
+        (
+            "http://127.0.0.1/ --socketio --backend-from event:hello",
+            "--backend-from: check looks at answers alone",
+        ),
         ("http://127.0.0.1/ --silence 5s", "--silence is for attack and exec"),
         ("http://127.0.0.1/ -c 5", "unexpected argument '-c'"),
     ] {
