@@ -4,6 +4,7 @@
 //! engine, load and limits are the wire's own types, in numbers of the whole. Never here: I/O.
 
 use crate::requirement::Requirement;
+use crate::watch::Watch;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use swarm_agent::wire::flow::Program;
@@ -42,6 +43,8 @@ pub struct Plan {
     pub min_hosts: MinHosts,
     /// What the result must satisfy.
     pub requirements: Vec<Requirement>,
+    /// What is read beside the run.
+    pub watch: Watch,
     /// Any warning fails the run.
     pub strict: bool,
     /// Print every packet of one client.

@@ -14,7 +14,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("clock", &[]),
     (
         "conduct",
-        &["clock", "consent", "link", "order", "plan", "signal", "source", "split"],
+        &["clock", "consent", "link", "order", "plan", "signal", "source", "split", "watch"],
     ),
     ("consent", &[]),
     ("demo", &[]),
@@ -26,23 +26,24 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("link", &["clock", "transport"]),
     (
         "merge",
-        &["balancer", "conduct", "order", "plan", "requirement", "source", "split"],
+        &["balancer", "conduct", "order", "plan", "requirement", "source", "split", "watch"],
     ),
     ("order", &["plan", "split"]),
-    ("plan", &["requirement"]),
+    ("plan", &["requirement", "watch"]),
     ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),
     ("settle", &["dialogue", "fleet", "transport"]),
     (
         "show",
-        &["balancer", "fleet", "conduct", "merge", "plan", "requirement", "secret"],
+        &["balancer", "fleet", "conduct", "merge", "plan", "requirement", "secret", "watch"],
     ),
     ("signal", &[]),
     ("source", &["plan"]),
     ("split", &["plan"]),
     ("state", &[]),
     ("transport", &["agent_binary", "clock", "fleet"]),
+    ("watch", &["clock", "secret"]),
 ];
 
 /// The same for the agent.

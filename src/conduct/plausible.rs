@@ -58,7 +58,12 @@ fn counts(counts: &Counts) -> bool {
         && counts
             .backends
             .iter()
-            .all(|row| [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST) && histogram(&row.latency))
+            .all(|row| {
+                [row.connections, row.requests, row.errors, row.polls]
+                    .iter()
+                    .all(|n| *n < MOST)
+                    && histogram(&row.latency)
+            })
         && counts.flows.iter().all(|flow| {
             flow.clients < MOST
                 && flow.steps.iter().all(|step| {

@@ -233,6 +233,7 @@ fn counts(host: u32, tally: Tally, connections: u64, clients: bool) -> Counts {
             connections,
             requests: answered,
             errors: tally.failed,
+            polls: 0,
             latency: Histogram::default(),
         }],
         targets: vec![TargetRow {
@@ -257,6 +258,7 @@ fn outcome(engine: Engine, load: Load, hosts: u32, work: fn(&Share) -> Vec<Part>
         ended: Ended::Complete,
         hosts,
         warnings: Vec::new(),
+        watched: None,
     }
 }
 
@@ -364,6 +366,7 @@ fn plan(engine: Engine, load: Load) -> Plan {
         sources: Vec::new(),
         min_hosts: MinHosts::Percent(100.0),
         requirements: Vec::new(),
+        watch: crate::watch::Watch::default(),
         strict: false,
         trace: false,
         defaults: Vec::new(),

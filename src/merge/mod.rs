@@ -4,6 +4,7 @@
 //! the intervals that it had sent; a refused one nothing. Where a sum does not add up ([`identities`]) the run is
 //! `incomplete`; every other doubt ([`doubts`]) is a warning beside the result.
 
+pub mod beside;
 pub mod broadcast;
 pub mod clocks;
 pub mod doubts;
@@ -84,6 +85,8 @@ pub fn merge(outcome: &Outcome) -> Summary {
         matrix: Matrix::default(),
         affinity: Affinity::default(),
         broadcast,
+        watched: None,
+        comparison: None,
         timeline,
         requirements: Vec::new(),
         notes: doubts::notes(&plan.load),
@@ -94,6 +97,9 @@ pub fn merge(outcome: &Outcome) -> Summary {
     let doubts = doubts::warnings(outcome, &summary, &counts);
     summary.warnings.extend(doubts);
     judge_backends(&mut summary, &plan.backend_from, &counts, clients);
+    if let Some(watched) = &outcome.watched {
+        beside::add(&mut summary, plan, watched);
+    }
     summary.run.status = verdict::status(outcome.ended, &mismatches, &summary);
     summary
 }

@@ -195,12 +195,14 @@ pub fn backends(hosts: &[(&str, &Counts)], clients: bool) -> Vec<BackendRow> {
             connections: 0,
             requests: 0,
             errors: 0,
+            polls: 0,
             share: None,
             latency: Histogram::default(),
         });
         row.connections += backend.connections;
         row.requests += backend.requests;
         row.errors += backend.errors;
+        row.polls += backend.polls;
         row.latency.add(&backend.latency);
     }
     let load = |row: &BackendRow| {

@@ -32,6 +32,10 @@ pub const SHORT_WEBSOCKET: u16 = 17088;
 pub const SHORT_OFTEN: u16 = 17089;
 pub const SHORT_RARELY: u16 = 17090;
 pub const SHORT: Duration = Duration::from_secs(3);
+/// HAProxy's runtime socket (`show stat` alone), on loopback; its path is [`Proxies::socket`].
+pub const RUNTIME: u16 = 17091;
+/// nginx's stub_status, at `/status`.
+pub const STUB_STATUS: u16 = 17092;
 /// As STICKY, over TLS with a self-signed certificate for the bridge's address and localhost.
 pub const TLS: u16 = 17443;
 /// TLS that answers only to the name SNI_NAME, with a certificate of the lab's own authority.
@@ -43,6 +47,8 @@ pub const SNI_NAME: &str = "chat.lab.test";
 pub struct Proxies {
     _daemons: Vec<Daemon>,
     pub certificates: Certificates,
+    /// HAProxy's runtime socket.
+    pub socket: PathBuf,
 }
 
 pub struct Certificates {
@@ -79,6 +85,7 @@ impl Proxies {
         Ok(Self {
             _daemons: daemons,
             certificates,
+            socket: socket(lab),
         })
     }
 
@@ -92,6 +99,10 @@ impl Proxies {
         }
         Ok(())
     }
+}
+
+fn socket(lab: &Path) -> PathBuf {
+    lab.join("haproxy.sock")
 }
 
 /// `http://BRIDGE:PORT/path`
@@ -120,10 +131,14 @@ fn haproxy_config(lab: &Path) -> Result<String> {
             "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024 cookie {name}"
         )?;
     }
+    let socket = socket(lab);
+    let socket = socket.display();
     let lab = lab.display();
     Ok(format!(
         "global
   maxconn 8000
+  stats socket {socket} mode 600 level user
+  stats socket ipv4@127.0.0.1:{RUNTIME} level user
 defaults
   mode http
   maxconn 8000
@@ -244,6 +259,10 @@ http {{
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
     }}
+  }}
+  server {{
+    listen {BRIDGE_ADDRESS}:{STUB_STATUS};
+    location = /status {{ stub_status; }}
   }}
 }}
 "

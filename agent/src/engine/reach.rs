@@ -5,7 +5,7 @@ use super::answer::Answer;
 use crate::codec::backend::{BackendNames, Found};
 use crate::codec::cookie::Jar;
 use crate::net::{Dialed, Dialer};
-use crate::recorder::ConnectTimes;
+use crate::recorder::{BackendId, ConnectTimes};
 use crate::trace::Trace;
 use crate::wire::fault::Fault;
 use crate::wire::report::Latency;
@@ -62,6 +62,10 @@ pub struct Reach {
     pub steps: RefCell<Vec<(Latency, Duration)>>,
     /// Why the client stays on polling, not yet taken.
     pub stays: RefCell<Option<Box<Fault>>>,
+    /// Polls and posts, not yet taken.
+    pub polls: Cell<u64>,
+    /// The backend that the client stands on.
+    pub home: Cell<Option<BackendId>>,
 }
 
 /// What all clients of a thread have the same of.
@@ -147,6 +151,8 @@ impl Reach {
             dials: RefCell::default(),
             steps: RefCell::default(),
             stays: RefCell::default(),
+            polls: Cell::default(),
+            home: Cell::default(),
         }
     }
 

@@ -77,6 +77,7 @@ pub(super) async fn open(
     let target = reach.target;
     let now = Instant::now();
     worker.recorder.borrow_mut().attempted(due, now);
+    reach.home.set(None);
     let connected = tokio::select! {
         biased;
         connected = Link::open(room, reach, now + worker.dialer.limit()) => connected,
@@ -93,6 +94,7 @@ pub(super) async fn open(
                 .as_ref()
                 .and_then(|(name, by)| recorder.backend(name, by));
             recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
+            reach.home.set(backend);
             drop(recorder);
             if let (Link::Socketio(session), Some(hall)) = (&mut link, &room.hall) {
                 session.keep_bodies(hall.reads_bodies());
@@ -119,6 +121,8 @@ pub(super) async fn open(
             }))
         }
         Err(failure) => {
+            // of no backend's clients
+            reach.polls.set(0);
             let source = failure.local.or(reach.source).map(|address| recorder.source(address));
             let backend = failure
                 .backend
@@ -148,6 +152,9 @@ pub(super) fn record(reach: &Reach, recorder: &mut Recorder) {
     }
     if let Some(fault) = reach.stays.take() {
         recorder.stays_polling(&fault);
+    }
+    if let Some(backend) = reach.home.get() {
+        recorder.polled(backend, reach.polls.take());
     }
 }
 

@@ -138,6 +138,7 @@ fn add_backend(known: &mut BackendRow, row: &BackendRow) {
     known.connections += row.connections;
     known.requests += row.requests;
     known.errors += row.errors;
+    known.polls += row.polls;
     known.latency.add(&row.latency);
 }
 

@@ -48,6 +48,8 @@ pub struct Backend {
     pub requests: u64,
     /// Failed ones.
     pub errors: u64,
+    /// Requests of its clients that poll.
+    pub polls: u64,
     /// Main latency.
     pub latency: Pages,
 }
@@ -120,6 +122,7 @@ impl Rows {
             connections: 0,
             requests: 0,
             errors: 0,
+            polls: 0,
             latency: Pages::default(),
         });
         if !self.backend_by.iter().any(|known| known == by) {
@@ -202,6 +205,7 @@ impl Rows {
             connections: b.connections,
             requests: b.requests,
             errors: b.errors,
+            polls: b.polls,
             latency: latency(&b.latency),
         });
         let targets = self.targets.iter().map(|t| TargetRow {

@@ -25,6 +25,7 @@ mod smoke;
 mod spread;
 mod stickiness;
 mod tls;
+mod watch;
 mod websocket;
 
 use crate::lab::{Lab, with_lab};
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        watch::CASES,
         conformance::CASES,
         broadcast::CASES,
         playbooks::CASES,

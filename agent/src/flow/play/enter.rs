@@ -136,6 +136,7 @@ impl Player {
         let named = arrival.backend.as_ref();
         let backend = named.and_then(|(name, by)| recorder.backend(name, by));
         recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
+        reach.home.set(backend);
         let took = now.saturating_duration_since(begin);
         recorder
             .flows()
