@@ -14,7 +14,9 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("clock", &[]),
     (
         "conduct",
-        &["clock", "consent", "link", "order", "plan", "signal", "source", "split", "watch"],
+        &[
+            "clock", "consent", "link", "order", "plan", "signal", "source", "split", "watch",
+        ],
     ),
     ("consent", &[]),
     ("demo", &[]),
@@ -26,7 +28,16 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("link", &["clock", "transport"]),
     (
         "merge",
-        &["balancer", "conduct", "order", "plan", "requirement", "source", "split", "watch"],
+        &[
+            "balancer",
+            "conduct",
+            "order",
+            "plan",
+            "requirement",
+            "source",
+            "split",
+            "watch",
+        ],
     ),
     ("order", &["plan", "split"]),
     ("plan", &["requirement", "watch"]),
@@ -36,7 +47,16 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("settle", &["dialogue", "fleet", "transport"]),
     (
         "show",
-        &["balancer", "fleet", "conduct", "merge", "plan", "requirement", "secret", "watch"],
+        &[
+            "balancer",
+            "fleet",
+            "conduct",
+            "merge",
+            "plan",
+            "requirement",
+            "secret",
+            "watch",
+        ],
     ),
     ("signal", &[]),
     ("source", &["plan"]),

@@ -55,15 +55,12 @@ fn counts(counts: &Counts) -> bool {
                 && row.backends.iter().all(|(_, n)| *n < MOST)
                 && histogram(&row.latency)
         })
-        && counts
-            .backends
-            .iter()
-            .all(|row| {
-                [row.connections, row.requests, row.errors, row.polls]
-                    .iter()
-                    .all(|n| *n < MOST)
-                    && histogram(&row.latency)
-            })
+        && counts.backends.iter().all(|row| {
+            [row.connections, row.requests, row.errors, row.polls]
+                .iter()
+                .all(|n| *n < MOST)
+                && histogram(&row.latency)
+        })
         && counts.flows.iter().all(|flow| {
             flow.clients < MOST
                 && flow.steps.iter().all(|step| {

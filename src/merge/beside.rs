@@ -51,8 +51,11 @@ fn add_comparison(summary: &mut Summary, plan: &Plan, balancer: &Balancer) {
     if let Some(text) = &comparison.disagreement {
         let reasons = comparison.reasons.join("; ");
         summary.warnings.push(
-            Warning::new("balancer_disagrees", format!("the balancer's counts are others than these: {text}"))
-                .advise(format!("that can be {reasons}")),
+            Warning::new(
+                "balancer_disagrees",
+                format!("the balancer's counts are others than these: {text}"),
+            )
+            .advise(format!("that can be {reasons}")),
         );
     }
     if let Some(known) = &comparison.known {
@@ -91,7 +94,10 @@ fn beyond(page: &Pages) -> Option<Warning> {
     (page.beyond > 0).then(|| {
         Warning::new(
             "series_beyond",
-            format!("{}: {} series are not kept, as there are too many", page.address, page.beyond),
+            format!(
+                "{}: {} series are not kept, as there are too many",
+                page.address, page.beyond
+            ),
         )
         .advise("name labels, too: name{code=\"500\"}")
     })
@@ -100,45 +106,8 @@ fn beyond(page: &Pages) -> Option<Warning> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::merge::fixture::{SECOND, closed_loop};
+    use crate::merge::fixture::{closed_loop, watched};
     use crate::merge::merge;
-    use crate::watch::Watch;
-    use crate::watch::address::Address;
-    use crate::watch::haproxy;
-    use crate::watch::reader::ReadError;
-    use crate::watch::record::{Ask, Reading, Record};
-    use crate::watch::source::{Content, Kind};
-    use crate::watch::watched::Watched;
-
-    /// A balancer that counts so many answers of `s0` and `s1` over the run, after one reading that failed.
-    fn watched(s0: u64, s1: u64) -> Watched {
-        let watch = Watch {
-            balancer: Some(Address::balancer("http://lb/stats").unwrap()),
-            metrics: Vec::new(),
-        };
-        let page = |s0, s1| {
-            let text = format!(
-                "# pxname,svname,type,mode,status,stot,hrsp_2xx\nwww,s0,2,http,UP,{s0},{s0}\nwww,s1,2,http,UP,{s1},{s1}\n\
-                 www,s2,2,http,DOWN,0,0\n"
-            );
-            Ok(Content::Balancer(Kind::Haproxy, haproxy::rows(&text).unwrap()))
-        };
-        let mut record = Record::new(&watch);
-        for (at, ask, content) in [
-            (1, Ask::Before, page(100, 100)),
-            (3, Ask::Tick, Err(ReadError::Silent(1))),
-            (4, Ask::After, page(100 + s0, 100 + s1)),
-        ] {
-            record.take(Reading {
-                page: 0,
-                at_ns: at * SECOND,
-                ask,
-                content,
-            });
-            record.started(2 * SECOND);
-        }
-        record.finish()
-    }
 
     #[test]
     fn what_the_balancer_counted_stands_beside_what_swarm_counted() {
@@ -161,7 +130,11 @@ mod tests {
         outcome.watched = Some(watched(requests[0] + 9, requests[1]));
         let doubts = merge(&outcome).warnings;
         let doubt = doubts.iter().find(|doubt| doubt.kind == "balancer_disagrees").unwrap();
-        assert!(doubt.text.contains("s0: ") && !doubt.text.contains("s1: "), "{}", doubt.text);
+        assert!(
+            doubt.text.contains("s0: ") && !doubt.text.contains("s1: "),
+            "{}",
+            doubt.text
+        );
         assert!(doubt.advice.as_ref().unwrap().contains("other clients' traffic"));
     }
 }

@@ -1,8 +1,10 @@
 //! Outcomes that add up, for tests: made from samples as an honest agent would report them.
 
 mod played;
+mod watched;
 
 pub use played::played;
+pub use watched::watched;
 
 use crate::conduct::outcome::{Clock, Ended, HostEnd, HostOutcome, Outcome, Progress};
 use crate::plan::{MinHosts, Plan};

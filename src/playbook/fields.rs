@@ -47,15 +47,7 @@ const POINTERS: [&str; 8] = [
 const FILES: [&str; 4] = ["data-file", "cacert", "cert", "key"];
 
 /// Flags whose errors hide their value anyhow.
-const DISCREET: [&str; 7] = [
-    "header",
-    "cookie",
-    "auth",
-    "query",
-    "data",
-    "message",
-    "lb-stats-auth",
-];
+const DISCREET: [&str; 7] = ["header", "cookie", "auth", "query", "data", "message", "lb-stats-auth"];
 
 /// All fields of a file. `beside` is where it lies.
 pub fn fields(reading: &Reading, top: &Section<'_>, beside: Beside<'_>) -> Vec<Field> {

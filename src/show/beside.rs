@@ -31,7 +31,10 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn sum(&self, names: &[&str]) -> u64 {
-        let each = self.rows.iter().flat_map(|row| names.iter().map(|name| row.risen.or_zero(name)));
+        let each = self
+            .rows
+            .iter()
+            .flat_map(|row| names.iter().map(|name| row.risen.or_zero(name)));
         each.fold(0, u64::saturating_add)
     }
 
@@ -123,7 +126,11 @@ fn has_traffic(row: &Tracked) -> bool {
 fn words(balancer: &Balancer, comparison: &Comparison) -> String {
     let mut text = String::new();
     for change in balancer.changes.iter().take(ROWS) {
-        text += &format!("{:>8}  {}\n", figures::span(change.at_us as f64 / 1e6), clean::line(&change.text));
+        text += &format!(
+            "{:>8}  {}\n",
+            figures::span(change.at_us as f64 / 1e6),
+            clean::line(&change.text)
+        );
     }
     let rows = &comparison.rows;
     let said = match (&comparison.unknown, &comparison.disagreement) {
@@ -139,8 +146,16 @@ fn words(balancer: &Balancer, comparison: &Comparison) -> String {
         text += &format!("{}\n", clean::line(&said));
     }
     if !comparison.unmatched.is_empty() && comparison.unknown.is_none() {
-        let names: Vec<String> = comparison.unmatched.iter().take(ROWS).map(|name| clean::cell(name)).collect();
-        text += &format!("backends that no server of the balancer is called as: {}\n", names.join(", "));
+        let names: Vec<String> = comparison
+            .unmatched
+            .iter()
+            .take(ROWS)
+            .map(|name| clean::cell(name))
+            .collect();
+        text += &format!(
+            "backends that no server of the balancer is called as: {}\n",
+            names.join(", ")
+        );
     }
     text
 }
@@ -170,7 +185,11 @@ fn metrics(series: &[Series]) -> String {
 }
 
 fn name(series: &Series) -> String {
-    let labels: Vec<String> = series.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let labels: Vec<String> = series
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
     match labels.is_empty() {
         true => series.name.clone(),
         false => format!("{}{{{}}}", series.name, labels.join(",")),

@@ -86,10 +86,10 @@ impl BalancerJson {
             after: balancer.rows.iter().map(after).collect(),
             delta: balancer.rows.iter().map(delta).collect(),
             timeline: moments(balancer),
-            compared: summary
-                .comparison
-                .as_ref()
-                .map_or_else(|| ComparedJson::of(&Comparison::default(), balancer), |c| ComparedJson::of(c, balancer)),
+            compared: summary.comparison.as_ref().map_or_else(
+                || ComparedJson::of(&Comparison::default(), balancer),
+                |c| ComparedJson::of(c, balancer),
+            ),
         })
     }
 }
@@ -129,7 +129,11 @@ fn named(row: &Row, figures: &[&Figures], whole: bool) -> Value {
     map.insert("svname".into(), clean::line(&row.name).into());
     if whole {
         map.insert("type".into(), row.kind.word().into());
-        for (name, text) in [("mode", &row.mode), ("status", &row.status), ("check_status", &row.check_status)] {
+        for (name, text) in [
+            ("mode", &row.mode),
+            ("status", &row.status),
+            ("check_status", &row.check_status),
+        ] {
             if !text.is_empty() {
                 map.insert(name.into(), clean::line(text).into());
             }
@@ -159,7 +163,10 @@ impl ComparedJson {
         Self {
             servers: comparison.rows.iter().map(server).collect(),
             unmatched: comparison.unmatched.clone(),
-            agrees: comparison.unknown.is_none().then(|| comparison.rows.iter().all(Compared::agrees)),
+            agrees: comparison
+                .unknown
+                .is_none()
+                .then(|| comparison.rows.iter().all(Compared::agrees)),
             unknown: comparison.unknown.clone(),
             reasons: comparison.reasons.clone(),
         }
@@ -172,8 +179,16 @@ impl MetricJson {
         Self {
             source: series.source.clone(),
             name: series.name.clone(),
-            labels: series.labels.iter().map(|(name, value)| (name.clone(), clean::line(value).into())).collect(),
-            points: series.points.iter().map(|(at_us, value)| (rounded(seconds(*at_us)), *value)).collect(),
+            labels: series
+                .labels
+                .iter()
+                .map(|(name, value)| (name.clone(), clean::line(value).into()))
+                .collect(),
+            points: series
+                .points
+                .iter()
+                .map(|(at_us, value)| (rounded(seconds(*at_us)), *value))
+                .collect(),
         }
     }
 }

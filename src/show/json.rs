@@ -276,7 +276,12 @@ pub fn report(summary: &Summary) -> Report {
         },
         events: events(summary),
         balancer: BalancerJson::of(summary),
-        metrics: summary.watched.iter().flat_map(|watched| &watched.metrics).map(MetricJson::of).collect(),
+        metrics: summary
+            .watched
+            .iter()
+            .flat_map(|watched| &watched.metrics)
+            .map(MetricJson::of)
+            .collect(),
         broadcast: summary.broadcast.as_ref().map(BroadcastJson::of),
         timeline: summary.timeline.iter().map(SecondJson::of).collect(),
         requirements: summary.requirements.iter().map(judged).collect(),

@@ -93,7 +93,9 @@ impl fmt::Display for Address {
 /// A typed address as it may be shown, however wrong it is: no user-info, no values of a query but HAProxy's own words.
 pub fn shown(typed: &str) -> String {
     let (text, marks) = unmarked(typed);
-    let own = ["?stats", "?stats;csv", "?;csv"].into_iter().find(|end| text.ends_with(end));
+    let own = ["?stats", "?stats;csv", "?;csv"]
+        .into_iter()
+        .find(|end| text.ends_with(end));
     let mut out = match own {
         Some(end) if text.matches('?').count() == 1 => redact_url(text.trim_end_matches(end)) + end,
         _ => redact_url(text),
@@ -206,7 +208,13 @@ mod tests {
             panic!("a page")
         };
         assert_eq!(
-            (page.tls, page.host.as_str(), page.port, page.authority.as_str(), page.path.as_str()),
+            (
+                page.tls,
+                page.host.as_str(),
+                page.port,
+                page.authority.as_str(),
+                page.path.as_str()
+            ),
             (true, "::1", 8, "[::1]:8", "/a?b")
         );
         assert_eq!(page.login.unwrap().basic(), "Basic dTo6cA==");
@@ -215,7 +223,10 @@ mod tests {
     #[test]
     fn wrong_addresses_are_told() {
         for (typed, says) in [
-            ("lb:8404/haproxy?stats", "http://, https://, tcp://HOST:PORT or unix:/PATH"),
+            (
+                "lb:8404/haproxy?stats",
+                "http://, https://, tcp://HOST:PORT or unix:/PATH",
+            ),
             ("ftp://lb/", "http://, https://"),
             ("http://", "empty host"),
             ("http://lb:0/", "no port"),
@@ -229,7 +240,11 @@ mod tests {
             let error = Address::balancer(typed).unwrap_err();
             assert!(error.contains(says), "{typed}: {error}");
         }
-        assert!(Address::page("http://h/metrics#x").unwrap_err().contains("behind a `#`"));
+        assert!(
+            Address::page("http://h/metrics#x")
+                .unwrap_err()
+                .contains("behind a `#`")
+        );
         assert!(Address::page("unix:/x").is_err());
     }
 }

@@ -144,7 +144,11 @@ fn pair(balancer: &Balancer, backends: &[(&str, Counted)], comparison: &mut Comp
             false => row.after.name.eq_ignore_ascii_case(name),
         });
         // the same name may stand in several proxies: those with traffic are meant
-        let busy: Vec<_> = found.iter().copied().filter(|(_, row)| row.risen.or_zero("stot") > 0).collect();
+        let busy: Vec<_> = found
+            .iter()
+            .copied()
+            .filter(|(_, row)| row.risen.or_zero("stot") > 0)
+            .collect();
         if busy.is_empty() { found } else { busy }
     };
     let mut proxies: Vec<&str> = Vec::new();
@@ -165,9 +169,15 @@ fn pair(balancer: &Balancer, backends: &[(&str, Counted)], comparison: &mut Comp
         }
     }
     let mut known = Known::default();
-    for (place, row) in servers.iter().filter(|(_, row)| proxies.contains(&row.after.proxy.as_str())) {
+    for (place, row) in servers
+        .iter()
+        .filter(|(_, row)| proxies.contains(&row.after.proxy.as_str()))
+    {
         let name = &row.after.name;
-        let backend = pairs.iter().find(|(paired, _)| paired == place).map(|(_, backend)| *backend);
+        let backend = pairs
+            .iter()
+            .find(|(paired, _)| paired == place)
+            .map(|(_, backend)| *backend);
         let at = known.names.iter().position(|known| known == name);
         match at {
             None => {
@@ -205,7 +215,9 @@ fn by_server(
 ) -> Option<String> {
     if comparison.rows.is_empty() {
         return Some(match backends {
-            [] => "no answer named its backend; say where they do: --backend-from header:NAME or cookie:NAME".to_owned(),
+            [] => {
+                "no answer named its backend; say where they do: --backend-from header:NAME or cookie:NAME".to_owned()
+            }
             _ => format!(
                 "no server of the balancer is called as a backend that answered ({})",
                 listed(&comparison.unmatched)
@@ -220,11 +232,19 @@ fn by_server(
             .map_or(Counted::default(), |(_, counted)| *counted);
         let tracked: Vec<&Tracked> = row.places.iter().map(|place| &balancer.rows[*place]).collect();
         let http = tracked.iter().all(|tracked| tracked.after.speaks_http());
-        let sum = |of: fn(&Tracked) -> u64| tracked.iter().fold(0u64, |sum, tracked| sum.saturating_add(of(tracked)));
+        let sum = |of: fn(&Tracked) -> u64| {
+            tracked
+                .iter()
+                .fold(0u64, |sum, tracked| sum.saturating_add(of(tracked)))
+        };
         (row.counter, row.balancer, row.swarm) = match (meter, http) {
             (Meter::Requests, true) => ("hrsp_*", sum(|row| answers(&row.risen)), counted.requests),
             (Meter::Polls, true) => ("hrsp_*", sum(|row| answers(&row.risen)), counted.polls),
-            (Meter::Sockets { .. }, true) => ("hrsp_1xx", sum(|row| row.risen.or_zero("hrsp_1xx")), counted.connections),
+            (Meter::Sockets { .. }, true) => (
+                "hrsp_1xx",
+                sum(|row| row.risen.or_zero("hrsp_1xx")),
+                counted.connections,
+            ),
             (Meter::Requests | Meter::Sockets { alone: true }, false) => {
                 ("stot", sum(|row| row.risen.or_zero("stot")), counted.connections)
             }
@@ -262,11 +282,27 @@ fn judge(balancer: &Balancer, meter: Meter, around: Around, comparison: &mut Com
         return;
     }
     let each: Vec<String> = odd.iter().take(NAMED).map(|row| words(row)).collect();
-    let more = if odd.len() > NAMED { format!(" and {} more", odd.len() - NAMED) } else { String::new() };
+    let more = if odd.len() > NAMED {
+        format!(" and {} more", odd.len() - NAMED)
+    } else {
+        String::new()
+    };
     comparison.disagreement = Some(format!("{}{more}", each.join("; ")));
-    let tracked: Vec<&Tracked> = odd.iter().flat_map(|row| &row.places).map(|place| &balancer.rows[*place]).collect();
-    let sum = |name: &str| tracked.iter().map(|row| row.risen.or_zero(name)).fold(0, u64::saturating_add);
-    let (over, under) = (odd.iter().any(|row| row.balancer > row.swarm), odd.iter().any(|row| row.balancer < row.swarm));
+    let tracked: Vec<&Tracked> = odd
+        .iter()
+        .flat_map(|row| &row.places)
+        .map(|place| &balancer.rows[*place])
+        .collect();
+    let sum = |name: &str| {
+        tracked
+            .iter()
+            .map(|row| row.risen.or_zero(name))
+            .fold(0, u64::saturating_add)
+    };
+    let (over, under) = (
+        odd.iter().any(|row| row.balancer > row.swarm),
+        odd.iter().any(|row| row.balancer < row.swarm),
+    );
     let mut reasons = Vec::new();
     if over {
         reasons.push(match balancer.kind {
@@ -275,17 +311,26 @@ fn judge(balancer: &Balancer, meter: Meter, around: Around, comparison: &mut Com
         });
         let (retries, redispatches) = (sum("wretr"), sum("wredis"));
         if retries + redispatches > 0 && odd.iter().any(|row| row.counter == "stot") {
-            reasons.push(format!("{retries} retries and {redispatches} redispatches, each a session more"));
+            reasons.push(format!(
+                "{retries} retries and {redispatches} redispatches, each a session more"
+            ));
         }
         if around.unanswered > 0 {
-            let what = if matches!(meter, Meter::Requests) { "hits" } else { "clients and hits" };
+            let what = if matches!(meter, Meter::Requests) {
+                "hits"
+            } else {
+                "clients and hits"
+            };
             reasons.push(format!(
                 "{} {what} that failed or were not answered in time here, and may have been there",
                 around.unanswered
             ));
         }
         if around.warmup > 0 {
-            reasons.push(format!("{} requests of the warm-up, which swarm keeps apart", around.warmup));
+            reasons.push(format!(
+                "{} requests of the warm-up, which swarm keeps apart",
+                around.warmup
+            ));
         }
     }
     if under {
@@ -298,7 +343,10 @@ fn judge(balancer: &Balancer, meter: Meter, around: Around, comparison: &mut Com
         reasons.push("another balancer, or another process of this one, took a part".to_owned());
     }
     if !comparison.unmatched.is_empty() {
-        reasons.push(format!("backends that no server is called as: {}", listed(&comparison.unmatched)));
+        reasons.push(format!(
+            "backends that no server is called as: {}",
+            listed(&comparison.unmatched)
+        ));
     }
     comparison.reasons = reasons;
 }
@@ -308,7 +356,10 @@ fn words(row: &Compared) -> String {
         Some(share) => format!("{:+.1} %", share * 100.0),
         None => "swarm saw nothing of it".to_owned(),
     };
-    format!("{}: {} by the balancer's {}, {} here ({by})", row.name, row.balancer, row.counter, row.swarm)
+    format!(
+        "{}: {} by the balancer's {}, {} here ({by})",
+        row.name, row.balancer, row.counter, row.swarm
+    )
 }
 
 fn listed(names: &[String]) -> String {

@@ -124,11 +124,20 @@ mod tests {
         let kinds: Vec<Kind> = rows.iter().map(|row| row.kind).collect();
         assert_eq!(kinds, [Kind::Frontend, Kind::Server, Kind::Backend, Kind::Server]);
         let s1 = &rows[1];
-        assert_eq!((s1.label().as_str(), s1.state(), s1.check_status.as_str()), ("www/s1", "UP", "L4OK"));
-        assert_eq!((s1.counters.get("stot"), s1.counters.get("hrsp_1xx")), (Some(7), Some(2)));
+        assert_eq!(
+            (s1.label().as_str(), s1.state(), s1.check_status.as_str()),
+            ("www/s1", "UP", "L4OK")
+        );
+        assert_eq!(
+            (s1.counters.get("stot"), s1.counters.get("hrsp_1xx")),
+            (Some(7), Some(2))
+        );
         assert!(s1.speaks_http() && !rows[3].speaks_http());
         // what is not said is not zero
-        assert_eq!((rows[0].counters.get("econ"), rows[3].counters.get("hrsp_1xx")), (None, None));
+        assert_eq!(
+            (rows[0].counters.get("econ"), rows[3].counters.get("hrsp_1xx")),
+            (None, None)
+        );
         assert_eq!(rows[0].gauges.get("scur"), Some(1));
     }
 
@@ -136,13 +145,22 @@ mod tests {
     fn other_orders_and_older_tables_do() {
         let old = "# pxname,stot,svname,\nwww,5,s1,\nwww,9,BACKEND,\nshort\n";
         let rows = rows(old).unwrap();
-        assert_eq!((rows.len(), rows[0].name.as_str(), rows[1].kind), (2, "s1", Kind::Backend));
+        assert_eq!(
+            (rows.len(), rows[0].name.as_str(), rows[1].kind),
+            (2, "s1", Kind::Backend)
+        );
         assert_eq!(rows[0].counters.get("stot"), Some(5));
     }
 
     #[test]
     fn what_is_no_table_is_told() {
-        for text in ["", "<html>", "# svname,pxname", "pxname,svname\n", "# pxname,stot\nwww,1"] {
+        for text in [
+            "",
+            "<html>",
+            "# svname,pxname",
+            "pxname,svname\n",
+            "# pxname,stot\nwww,1",
+        ] {
             assert!(rows(text).is_err(), "{text}");
         }
         let long = format!("# pxname,svname\n{}", "w,s\n".repeat(MOST_ROWS + 1));

@@ -37,7 +37,11 @@ pub fn row(text: &str) -> Result<Row, String> {
     };
     let mut gauges = Figures::default();
     gauges.set("active", active);
-    for (name, word) in [("reading", "Reading:"), ("writing", "Writing:"), ("waiting", "Waiting:")] {
+    for (name, word) in [
+        ("reading", "Reading:"),
+        ("writing", "Writing:"),
+        ("waiting", "Waiting:"),
+    ] {
         gauges.set(name, after(word).ok_or_else(wrong)?);
     }
     let mut counters = Figures::default();
@@ -76,7 +80,12 @@ mod tests {
 
     #[test]
     fn anything_else_is_told() {
-        for text in ["", "Active connections: x", "Active connections: 1\n\n1 1 1\nReading: 1", "<html>"] {
+        for text in [
+            "",
+            "Active connections: x",
+            "Active connections: 1\n\n1 1 1\nReading: 1",
+            "<html>",
+        ] {
             assert!(row(text).is_err(), "{text}");
         }
     }

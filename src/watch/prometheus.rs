@@ -52,7 +52,11 @@ impl fmt::Display for Wanted {
         if self.labels.is_empty() {
             return Ok(());
         }
-        let labels: Vec<String> = self.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let labels: Vec<String> = self
+            .labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect();
         write!(f, "{{{}}}", labels.join(","))
     }
 }
@@ -105,7 +109,9 @@ pub fn find(text: &str, wanted: &[Wanted]) -> Result<Found, String> {
         if found.there.len() < 200 && found.there.last() != Some(&sample.name) {
             found.there.push(sample.name.clone());
         }
-        let takers: Vec<usize> = (0..wanted.len()).filter(|place| wanted[*place].takes(&sample)).collect();
+        let takers: Vec<usize> = (0..wanted.len())
+            .filter(|place| wanted[*place].takes(&sample))
+            .collect();
         takers.iter().for_each(|place| counts[*place] += 1);
         if takers.is_empty() || !sample.value.is_finite() {
             continue;
@@ -222,7 +228,10 @@ mod tests {
         assert_eq!(values("process_cpu_seconds_total"), [1.5]);
         assert_eq!(values("http_requests_total"), [1027.0, 3.0]);
         assert_eq!(values("http_requests_total{code=\"400\"}"), [3.0]);
-        assert_eq!(values("odd{path=\"C:\\\\DIR\\n\\\"x\\\"\"},process_cpu_seconds_total"), [1.5, 1000.0]);
+        assert_eq!(
+            values("odd{path=\"C:\\\\DIR\\n\\\"x\\\"\"},process_cpu_seconds_total"),
+            [1.5, 1000.0]
+        );
         // no point of a chart
         assert_eq!(values("nodejs_eventloop_lag_seconds,up"), [0.0; 0]);
     }

@@ -113,7 +113,10 @@ impl Reader {
         if !page.tls {
             return exchange(stream, request, page.login.is_some()).await;
         }
-        let config = self.tls.clone().ok_or_else(|| ReadError::Tls("is not set up".to_owned()))?;
+        let config = self
+            .tls
+            .clone()
+            .ok_or_else(|| ReadError::Tls("is not set up".to_owned()))?;
         let name = ServerName::try_from(page.host.clone()).map_err(|error| ReadError::Tls(error.to_string()))?;
         let stream = TlsConnector::from(config).connect(name, stream).await;
         let stream = stream.map_err(|error| ReadError::Tls(error.to_string()))?;
@@ -199,7 +202,10 @@ fn refuse<B>(answer: &hyper::Response<B>, logged_in: bool) -> Result<(), ReadErr
         300..=399 => {
             let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
             let to = to.map_or_else(String::new, |to| format!(" to {}", super::address::shown(to)));
-            Err(ReadError::Status(format!("{}{to}: name that page itself", answer.status())))
+            Err(ReadError::Status(format!(
+                "{}{to}: name that page itself",
+                answer.status()
+            )))
         }
         _ => Err(ReadError::Status(answer.status().to_string())),
     }
@@ -228,7 +234,9 @@ mod tests {
 
     async fn read(typed: &str, answer: &'static str) -> (Result<String, ReadError>, String) {
         let (port, serving) = served(answer);
-        let address = Address::balancer(&typed.replace("PORT", &port.to_string())).unwrap().address;
+        let address = Address::balancer(&typed.replace("PORT", &port.to_string()))
+            .unwrap()
+            .address;
         let text = Reader::new(address, None, "r1").read(";csv").await;
         (text, serving.join().unwrap())
     }
@@ -239,22 +247,48 @@ mod tests {
         let (text, asked) = read("http://u:p@127.0.0.1:PORT/haproxy?stats", answer).await;
         assert_eq!(text.unwrap(), "ok");
         assert!(asked.starts_with("GET /haproxy?stats;csv HTTP/1.1\r\n"), "{asked}");
-        assert!(asked.contains("authorization: Basic dTpw\r\n") && asked.contains("run r1"), "{asked}");
+        assert!(
+            asked.contains("authorization: Basic dTpw\r\n") && asked.contains("run r1"),
+            "{asked}"
+        );
     }
 
     #[tokio::test]
     async fn a_runtime_socket_is_asked_to_show_its_statistics() {
         let (text, asked) = read("tcp://127.0.0.1:PORT", "# pxname,svname\n").await;
-        assert_eq!((text.unwrap().as_str(), asked.as_str()), ("# pxname,svname\n", "show stat\n"));
+        assert_eq!(
+            (text.unwrap().as_str(), asked.as_str()),
+            ("# pxname,svname\n", "show stat\n")
+        );
     }
 
     #[tokio::test]
     async fn what_is_no_page_is_told_without_secrets() {
         for (login, answer, says, usage) in [
-            ("", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "wants a name and a password (401)", true),
-            ("u:s3cret@", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "does not take this name", true),
-            ("", "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "answers 404 Not Found", true),
-            ("", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "answers 503", false),
+            (
+                "",
+                "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+                "wants a name and a password (401)",
+                true,
+            ),
+            (
+                "u:s3cret@",
+                "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+                "does not take this name",
+                true,
+            ),
+            (
+                "",
+                "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+                "answers 404 Not Found",
+                true,
+            ),
+            (
+                "",
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+                "answers 503",
+                false,
+            ),
             (
                 "",
                 "HTTP/1.1 301 Moved\r\nlocation: https://u:s3cret@h/x\r\ncontent-length: 0\r\n\r\n",
@@ -262,7 +296,12 @@ mod tests {
                 true,
             ),
             ("u:s3cret@", "SSH-2.0-OpenSSH_9.2\r\n", "cannot be reached", false),
-            ("", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", "cannot be reached", false),
+            (
+                "",
+                "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok",
+                "cannot be reached",
+                false,
+            ),
         ] {
             let (read, _) = read(&format!("http://{login}127.0.0.1:PORT/"), answer).await;
             let error = read.unwrap_err();

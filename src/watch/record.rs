@@ -56,13 +56,26 @@ struct Line {
 }
 
 /// Which moments are kept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Thin {
     stride: u64,
     values: usize,
+    most: usize,
 }
 
 impl Thin {
+    fn new() -> Self {
+        Self {
+            stride: 0,
+            values: 0,
+            most: MOST_VALUES,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.values > self.most
+    }
+
     /// Whether the moment of this number is kept.
     fn keeps(&self, number: u64) -> bool {
         number.is_multiple_of(1 << self.stride)
@@ -86,7 +99,7 @@ impl Record {
             pages: pages.collect(),
             balancer: watch.balancer.as_ref().map(|marked| Stats::new(&marked.marks)),
             series: Vec::new(),
-            thin: Thin::default(),
+            thin: Thin::new(),
         }
     }
 
@@ -165,7 +178,7 @@ impl Record {
             }
             self.thin.values += 1;
         }
-        if self.thin.values > MOST_VALUES {
+        if self.thin.is_full() {
             self.thin.stride += 1;
             for line in &mut self.series {
                 halve(&mut line.series.points);
@@ -219,7 +232,7 @@ impl Stats {
             kind: None,
             rows: Vec::new(),
             timeline: Vec::new(),
-            thin: Thin::default(),
+            thin: Thin::new(),
             moments: 0,
             before_ns: 0,
             after_us: None,
@@ -267,7 +280,7 @@ impl Stats {
             self.timeline.push(Instant { at_us, rows: moment });
         }
         self.moments += 1;
-        if self.thin.values > MOST_VALUES {
+        if self.thin.is_full() {
             self.thin.stride += 1;
             halve(&mut self.timeline);
             self.thin.values = self.timeline.iter().map(|moment| moment.rows.len()).sum();

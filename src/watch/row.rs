@@ -153,9 +153,9 @@ impl Row {
         }
     }
 
-    /// Whether traffic is sent there.
+    /// Whether it stands, as far as the balancer says.
     pub fn is_up(&self) -> bool {
-        matches!(self.state(), "UP" | "no check" | "OPEN" | "NOLB")
+        matches!(self.state(), "UP" | "no check" | "OPEN" | "NOLB" | "")
     }
 
     /// Whether it counts answers of HTTP.
@@ -204,7 +204,7 @@ mod tests {
             ("MAINT (via www/s1)", "MAINT", false),
             ("DOWN(agent)", "DOWN", false),
             ("DRAIN", "DRAIN", false),
-            ("", "", false),
+            ("", "", true),
         ] {
             let row = Row {
                 proxy: "www".into(),

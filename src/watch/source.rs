@@ -99,7 +99,9 @@ impl Source {
         match &mut self.what {
             What::Metrics(wanted) => {
                 let text = self.reader.read("").await?;
-                prometheus::find(&text, wanted).map(Content::Metrics).map_err(ReadError::Odd)
+                prometheus::find(&text, wanted)
+                    .map(Content::Metrics)
+                    .map_err(ReadError::Odd)
             }
             What::Balancer(form) => {
                 let (found, content) = statistics(&mut self.reader, *form).await?;
@@ -131,7 +133,9 @@ async fn statistics(reader: &mut Reader, form: Option<Form>) -> Result<(Form, Co
             return Ok((Form::Csv, table(text)?));
         }
         if !reader.address().takes_login() || form.is_some() {
-            return Err(ReadError::Odd("does not answer `show stat` with HAProxy's table".to_owned()));
+            return Err(ReadError::Odd(
+                "does not answer `show stat` with HAProxy's table".to_owned(),
+            ));
         }
     }
     let text = reader.read(";csv").await?;

@@ -71,6 +71,8 @@ impl WatchError {
 /// Pages that have been read once.
 pub struct Watcher {
     sources: Vec<Source>,
+    /// What each said, and when.
+    first: Vec<(u64, Content)>,
 }
 
 impl Watcher {
@@ -78,37 +80,51 @@ impl Watcher {
     pub async fn begin(watch: &Watch, tls: &Tls, run: &str) -> Result<(Self, Vec<String>), WatchError> {
         let config = Arc::new(tls::config(tls).map_err(WatchError::Tls)?);
         let reader = |address: &super::address::Address| Reader::new(address.clone(), Some(Arc::clone(&config)), run);
-        let balancer = watch.balancer.iter().map(|marked| Source::balancer(reader(&marked.address)));
+        let balancer = watch
+            .balancer
+            .iter()
+            .map(|marked| Source::balancer(reader(&marked.address)));
         let metrics = watch.metrics.iter();
         let metrics = metrics.map(|(address, wanted)| Source::metrics(reader(address), wanted.clone()));
         let mut sources: Vec<Source> = balancer.chain(metrics).collect();
-        let first = futures_util::future::join_all(sources.iter_mut().map(Source::first)).await;
-        let mut lines = Vec::new();
-        for (place, content) in first.into_iter().enumerate() {
+        let read = futures_util::future::join_all(sources.iter_mut().map(Source::first)).await;
+        let at_ns = now_ns();
+        let (mut first, mut lines) = (Vec::with_capacity(sources.len()), Vec::new());
+        for (place, content) in read.into_iter().enumerate() {
             let address = sources[place].address().to_string();
-            match content {
-                Ok(Content::Balancer(kind, rows)) => {
+            let content = content.map_err(|error| unread(place, watch, address.clone(), error))?;
+            match &content {
+                Content::Balancer(kind, rows) => {
                     let named = watch.balancer.as_ref().map_or(&[][..], |marked| &marked.marks);
-                    lines.push(balancer_line(&address, kind, &rows, named)?);
+                    lines.push(balancer_line(&address, *kind, rows, named)?);
                 }
-                Ok(Content::Metrics(found)) => {
+                Content::Metrics(found) => {
                     let wanted = &watch.metrics[place - usize::from(watch.balancer.is_some())].1;
                     if let Some(missing) = found.missing.first() {
                         return Err(missing_name(address, &wanted[*missing], &found.there));
                     }
                 }
-                Err(error) => return Err(unread(place, watch, address, error)),
             }
+            first.push((at_ns, content));
         }
-        Ok((Self { sources }, lines))
+        Ok((Self { sources, first }, lines))
     }
 
-    /// Goes on reading, every second and whenever it is asked. `told` is given each reading; false: nobody listens any more.
+    /// Goes on reading, every second and whenever it is asked. `told` is given each reading, the first ones too; false: nobody
+    /// listens any more.
     pub fn follow(self, told: impl Fn(Reading) -> bool + Clone + Send + 'static) -> Following {
         let (asks, asked) = watch::channel(Ask::Tick);
         let mut tasks = JoinSet::new();
-        for (page, source) in self.sources.into_iter().enumerate() {
-            tasks.spawn(follow(page, source, asked.clone(), told.clone()));
+        for (page, (source, (at_ns, content))) in self.sources.into_iter().zip(self.first).enumerate() {
+            let first = Reading {
+                page,
+                at_ns,
+                ask: Ask::Tick,
+                content: Ok(content),
+            };
+            if told(first) {
+                tasks.spawn(follow(page, source, asked.clone(), told.clone()));
+            }
         }
         Following { asks, tasks }
     }
@@ -161,12 +177,7 @@ async fn follow(page: usize, mut source: Source, mut asked: watch::Receiver<Ask>
     }
 }
 
-fn balancer_line(
-    address: &str,
-    kind: Kind,
-    rows: &[super::row::Row],
-    named: &[String],
-) -> Result<String, WatchError> {
+fn balancer_line(address: &str, kind: Kind, rows: &[super::row::Row], named: &[String]) -> Result<String, WatchError> {
     let servers = rows.iter().filter(|row| row.kind == super::row::Kind::Server);
     let mut proxies: Vec<(&str, usize, Vec<&str>)> = Vec::new();
     for row in servers {
@@ -180,19 +191,29 @@ fn balancer_line(
             proxies[place].2.push(&row.name);
         }
     }
-    if let Some(name) = named.iter().find(|name| !proxies.iter().any(|(proxy, ..)| proxy == name)) {
+    if let Some(name) = named
+        .iter()
+        .find(|name| !proxies.iter().any(|(proxy, ..)| proxy == name))
+    {
         let there: Vec<&str> = proxies.iter().take(20).map(|(proxy, ..)| *proxy).collect();
         return Err(WatchError::NoProxy {
             address: address.to_owned(),
             name: name.clone(),
-            there: if there.is_empty() { "none".to_owned() } else { there.join(", ") },
+            there: if there.is_empty() {
+                "none".to_owned()
+            } else {
+                there.join(", ")
+            },
         });
     }
     proxies.retain(|(proxy, ..)| named.is_empty() || named.iter().any(|name| name == proxy));
-    let each = proxies.iter().take(6).map(|(proxy, servers, down)| match down.as_slice() {
-        [] => format!("{proxy} {servers} servers"),
-        down => format!("{proxy} {servers} servers, not up: {}", down.join(" ")),
-    });
+    let each = proxies
+        .iter()
+        .take(6)
+        .map(|(proxy, servers, down)| match down.as_slice() {
+            [] => format!("{proxy} {servers} servers"),
+            down => format!("{proxy} {servers} servers, not up: {}", down.join(" ")),
+        });
     let mut parts: Vec<String> = each.collect();
     if proxies.len() > 6 {
         parts.push(format!("and {} more", proxies.len() - 6));
@@ -221,7 +242,12 @@ fn unread(place: usize, watch: &Watch, address: String, error: ReadError) -> Wat
 
 fn missing_name(address: String, wanted: &Wanted, there: &[String]) -> WatchError {
     // names that share a beginning come first
-    let shared = |name: &String| name.bytes().zip(wanted.name.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = |name: &String| {
+        name.bytes()
+            .zip(wanted.name.bytes())
+            .take_while(|(a, b)| a == b)
+            .count()
+    };
     let mut near: Vec<&String> = there.iter().collect();
     near.sort_by_key(|name| std::cmp::Reverse(shared(name)));
     let near: Vec<&str> = near.into_iter().take(8).map(String::as_str).collect();
@@ -247,7 +273,11 @@ mod tests {
     fn answer(mut stream: TcpStream, text: &str) {
         let mut asked = [0; 4096];
         let _ = stream.read(&mut asked);
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        );
     }
 
     fn watch(port: u16, typed: &str) -> Watch {
@@ -265,7 +295,9 @@ mod tests {
             // the first, the one before and the one after
             (0..3).for_each(|_| answer(listener.accept().unwrap().0, PAGE));
         });
-        let (watcher, lines) = Watcher::begin(&watch(port, "x;csv"), &Tls::default(), "r1").await.unwrap();
+        let (watcher, lines) = Watcher::begin(&watch(port, "x;csv"), &Tls::default(), "r1")
+            .await
+            .unwrap();
         assert_eq!(
             lines,
             [format!(
@@ -275,6 +307,7 @@ mod tests {
         let (sender, mut readings) = tokio::sync::mpsc::unbounded_channel();
         let following = watcher.follow(move |reading| sender.send(reading).is_ok());
         let asks = following.asks();
+        assert_eq!(readings.recv().await.unwrap().ask, Ask::Tick);
         for ask in [Ask::Before, Ask::After] {
             asks.send_replace(ask);
             let reading = readings.recv().await.unwrap();
@@ -304,6 +337,7 @@ mod tests {
         let (sender, mut readings) = tokio::sync::mpsc::unbounded_channel();
         let following = watcher.follow(move |reading| sender.send(reading).is_ok());
         let asks = following.asks();
+        assert!(readings.recv().await.unwrap().content.is_ok());
         asks.send_replace(Ask::Before);
         assert_eq!(readings.recv().await.unwrap().content, Err(ReadError::Silent(1)));
         asks.send_replace(Ask::After);
@@ -325,9 +359,17 @@ mod tests {
         });
         let begin = async |watch: Watch| Watcher::begin(&watch, &Tls::default(), "r1").await.err().unwrap();
         let error = begin(watch(port, "x")).await;
-        assert!(error.is_usage() && error.to_string().contains("neither HAProxy's"), "{error}");
+        assert!(
+            error.is_usage() && error.to_string().contains("neither HAProxy's"),
+            "{error}"
+        );
         let error = begin(watch(port, "x#web,www")).await;
-        assert!(error.to_string().ends_with("no proxy `web` with servers there; there are www, api"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("no proxy `web` with servers there; there are www, api"),
+            "{error}"
+        );
         let metrics = Watch {
             balancer: None,
             metrics: vec![(
@@ -337,9 +379,17 @@ mod tests {
         };
         let error = begin(metrics).await;
         assert!(error.is_usage(), "{error}");
-        assert!(error.to_string().ends_with("no `cpu_second` there; there are cpu_seconds, up"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("no `cpu_second` there; there are cpu_seconds, up"),
+            "{error}"
+        );
         serving.join().unwrap();
         let gone = begin(watch(port, "x")).await;
-        assert!(!gone.is_usage() && gone.to_string().contains("cannot be reached"), "{gone}");
+        assert!(
+            !gone.is_usage() && gone.to_string().contains("cannot be reached"),
+            "{gone}"
+        );
     }
 }

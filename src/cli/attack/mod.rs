@@ -236,7 +236,9 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
     args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));
     args.lb_stats.iter().for_each(|page| add(page, shown(page)));
-    args.lb_stats_auth.iter().for_each(|login| add(login, secret::redact_user(login)));
+    args.lb_stats_auth
+        .iter()
+        .for_each(|login| add(login, secret::redact_user(login)));
     args.watch_metrics
         .iter()
         .for_each(|page| add(page, pages::redact_metrics(page)));

@@ -33,7 +33,9 @@ fn balancer(args: &AttackArgs, around: &Surroundings) -> Result<Option<Marked>, 
     };
     match &mut marked.address {
         Address::Page(page) if page.login.is_some() => {
-            return Err(Usage("--lb-stats-auth and a name in --lb-stats: give one of them".into()));
+            return Err(Usage(
+                "--lb-stats-auth and a name in --lb-stats: give one of them".into(),
+            ));
         }
         Address::Page(page) => page.login = Some(login(auth, around)?),
         Address::Tcp(..) | Address::Unix(_) => {

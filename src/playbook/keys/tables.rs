@@ -156,9 +156,18 @@ pub static HOSTS: Keys = Keys {
 pub static WATCH: Keys = Keys {
     name: "[watch]",
     keys: &[
-        flag("lb-stats", Text, "the balancer's statistics: a URL, tcp://HOST:PORT or unix:/PATH"),
+        flag(
+            "lb-stats",
+            Text,
+            "the balancer's statistics: a URL, tcp://HOST:PORT or unix:/PATH",
+        ),
         flag("lb-stats-auth", Text, "their USER:PASS, @FILE or env:NAME"),
-        named("metrics", "watch-metrics", Texts, "pages in Prometheus text: URL=name,name"),
+        named(
+            "metrics",
+            "watch-metrics",
+            Texts,
+            "pages in Prometheus text: URL=name,name",
+        ),
     ],
 };
 

@@ -75,8 +75,20 @@ fn rows(comparison: &Comparison) -> Vec<(&str, &str, u64, u64)> {
 #[test]
 fn requests_are_answers_and_clients_are_upgrades() {
     let balancer = haproxy(&[
-        ("www", "s1", "http", "UP", &[("stot", 13), ("hrsp_2xx", 9), ("hrsp_5xx", 1), ("wretr", 3)]),
-        ("www", "s2", "http", "UP", &[("stot", 5), ("hrsp_2xx", 3), ("hrsp_1xx", 2)]),
+        (
+            "www",
+            "s1",
+            "http",
+            "UP",
+            &[("stot", 13), ("hrsp_2xx", 9), ("hrsp_5xx", 1), ("wretr", 3)],
+        ),
+        (
+            "www",
+            "s2",
+            "http",
+            "UP",
+            &[("stot", 5), ("hrsp_2xx", 3), ("hrsp_1xx", 2)],
+        ),
         ("www", "s3", "http", "DOWN", &[]),
         ("www", "BACKEND", "http", "UP", &[("stot", 18)]),
     ]);
@@ -89,7 +101,10 @@ fn requests_are_answers_and_clients_are_upgrades() {
     assert_eq!((&by_requests.disagreement, &by_requests.unknown), (&None, &None));
     let known = by_requests.known.unwrap();
     assert_eq!(known.names, ["s1", "s2", "s3"]);
-    assert_eq!((&known.up[..], &known.weights[..]), (&[true, true, false][..], &[10, 10, 10][..]));
+    assert_eq!(
+        (&known.up[..], &known.weights[..]),
+        (&[true, true, false][..], &[10, 10, 10][..])
+    );
     let sockets = compared(&balancer, Meter::Sockets { alone: false }, &seen[1..]);
     assert_eq!(rows(&sockets)[1], ("s2", "hrsp_1xx", 2, 2));
 }
@@ -98,8 +113,14 @@ fn requests_are_answers_and_clients_are_upgrades() {
 fn a_proxy_in_mode_tcp_counts_connections() {
     let balancer = haproxy(&[("t", "s1", "tcp", "UP", &[("stot", 4)])]);
     let seen = [("s1", counted(4, 90))];
-    assert_eq!(rows(&compared(&balancer, Meter::Requests, &seen)), [("s1", "stot", 4, 4)]);
-    assert_eq!(rows(&compared(&balancer, Meter::Sockets { alone: true }, &seen)), [("s1", "stot", 4, 4)]);
+    assert_eq!(
+        rows(&compared(&balancer, Meter::Requests, &seen)),
+        [("s1", "stot", 4, 4)]
+    );
+    assert_eq!(
+        rows(&compared(&balancer, Meter::Sockets { alone: true }, &seen)),
+        [("s1", "stot", 4, 4)]
+    );
     for meter in [Meter::Sockets { alone: false }, Meter::Polls] {
         let comparison = compared(&balancer, meter, &seen);
         assert!(comparison.unknown.unwrap().contains("mode tcp") && comparison.rows.is_empty());
@@ -121,7 +142,10 @@ fn the_proxies_with_traffic_are_meant_or_those_named() {
     assert_eq!(rows(&comparison), [("s1", "hrsp_*", 12, 12), ("s2", "hrsp_*", 0, 0)]);
     assert_eq!(comparison.rows[0].places, [0, 4]);
     balancer.proxies = vec!["www".into()];
-    assert_eq!(rows(&compared(&balancer, Meter::Requests, &seen))[0], ("s1", "hrsp_*", 5, 12));
+    assert_eq!(
+        rows(&compared(&balancer, Meter::Requests, &seen))[0],
+        ("s1", "hrsp_*", 5, 12)
+    );
 }
 
 #[test]
@@ -130,9 +154,16 @@ fn names_match_exactly_else_in_any_case_else_not() {
         ("www", "Node-1", "http", "UP", &[("stot", 5), ("hrsp_2xx", 5)]),
         ("www", "node-2", "http", "UP", &[("stot", 6), ("hrsp_2xx", 6)]),
     ]);
-    let seen = [("node-1", counted(1, 5)), ("node-2", counted(1, 6)), ("other", counted(1, 9))];
+    let seen = [
+        ("node-1", counted(1, 5)),
+        ("node-2", counted(1, 6)),
+        ("other", counted(1, 9)),
+    ];
     let comparison = compared(&balancer, Meter::Requests, &seen);
-    assert_eq!(rows(&comparison), [("Node-1", "hrsp_*", 5, 5), ("node-2", "hrsp_*", 6, 6)]);
+    assert_eq!(
+        rows(&comparison),
+        [("Node-1", "hrsp_*", 5, 5), ("node-2", "hrsp_*", 6, 6)]
+    );
     assert_eq!(comparison.unmatched, ["other"]);
     let strangers = compared(&balancer, Meter::Requests, &seen[2..]);
     assert_eq!(
@@ -140,14 +171,24 @@ fn names_match_exactly_else_in_any_case_else_not() {
         Some("no server of the balancer is called as a backend that answered (other)")
     );
     assert_eq!(strangers.known, None);
-    assert!(compared(&balancer, Meter::Requests, &[]).unknown.unwrap().contains("--backend-from"));
+    assert!(
+        compared(&balancer, Meter::Requests, &[])
+            .unknown
+            .unwrap()
+            .contains("--backend-from")
+    );
 }
 
 #[test]
 fn a_hundredth_is_borne_and_more_is_said_with_its_reasons() {
-    for (balancer, swarm, agrees) in
-        [(0, 0, true), (100, 100, true), (101, 100, true), (102, 100, false), (98, 100, false), (1, 0, false)]
-    {
+    for (balancer, swarm, agrees) in [
+        (0, 0, true),
+        (100, 100, true),
+        (101, 100, true),
+        (102, 100, false),
+        (98, 100, false),
+        (1, 0, false),
+    ] {
         let row = Compared {
             name: String::new(),
             places: Vec::new(),
@@ -194,7 +235,9 @@ fn retries_are_a_reason_where_sessions_are_counted() {
     let balancer = haproxy(&[("t", "s1", "tcp", "UP", &[("stot", 9), ("wretr", 5), ("wredis", 1)])]);
     let comparison = compared(&balancer, Meter::Requests, &[("s1", counted(4, 4))]);
     assert!(
-        comparison.reasons.contains(&"5 retries and 1 redispatches, each a session more".to_owned()),
+        comparison
+            .reasons
+            .contains(&"5 retries and 1 redispatches, each a session more".to_owned()),
         "{:?}",
         comparison.reasons
     );
@@ -211,7 +254,10 @@ fn nginx_is_compared_as_a_whole_without_our_own_readings() {
     };
     let of = |meter| compare(&balancer, meter, &[("s1", counted(4, 100))], whole, Around::default());
     assert_eq!(rows(&of(Meter::Requests)), [("nginx", "requests", 100, 100)]);
-    assert_eq!(rows(&of(Meter::Sockets { alone: false })), [("nginx", "requests", 100, 100)]);
+    assert_eq!(
+        rows(&of(Meter::Sockets { alone: false })),
+        [("nginx", "requests", 100, 100)]
+    );
     assert_eq!(rows(&of(Meter::Polls)), [("nginx", "requests", 100, 96)]);
     assert_eq!(of(Meter::Requests).known, None);
 }

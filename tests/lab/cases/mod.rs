@@ -26,6 +26,7 @@ mod spread;
 mod stickiness;
 mod tls;
 mod watch;
+mod watch_pages;
 mod websocket;
 
 use crate::lab::{Lab, with_lab};
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Trial> {
         tls::CASES,
         websocket::CASES,
         watch::CASES,
+        watch_pages::CASES,
         conformance::CASES,
         broadcast::CASES,
         playbooks::CASES,

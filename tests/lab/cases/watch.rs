@@ -1,18 +1,14 @@
 //! Owns: what the balancer counted of a run beside what swarm counted, and the servers' own counts as a third: HAProxy's page
 //! and runtime socket, nginx's stub_status, metrics of a server.
 
-use super::nothing_was_sent;
 use crate::lab::Lab;
 use crate::net::BRIDGE_ADDRESS;
-use crate::proxy::{CHECKED, IP_HASH, ROUND_ROBIN, RUNTIME, SHORT_WEBSOCKET, STICKY, STUB_STATUS, TLS_CA, url};
+use crate::proxy::{CHECKED, IP_HASH, ROUND_ROBIN, RUNTIME, SHORT_WEBSOCKET, STICKY, STUB_STATUS, url};
 use crate::server::{SOCKETIO, WEBSOCKET, at, number};
 use crate::swarm::{Attack, Outcome};
 use crate::{Result, ensure, http};
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub const CASES: &[super::Case] = &[
@@ -32,16 +28,12 @@ pub const CASES: &[super::Case] = &[
     ("watch::metrics_of_a_server_stand_on_the_timeline", metrics),
     ("watch::another_clients_traffic_is_told", other_traffic),
     ("watch::a_server_that_goes_and_comes_is_an_event", server_goes),
-    ("watch::a_wrong_password_is_told_and_not_shown", wrong_password),
-    ("watch::pages_that_are_none_are_refused_before_any_load", no_page),
-    ("watch::the_page_over_tls", over_tls),
-    ("watch::a_page_that_hangs_disturbs_nothing", hangs),
 ];
 
 /// HAProxy's page, which wants a name and a password.
-const LOGIN: &str = "--lb-stats-auth swarm:lab";
+pub const LOGIN: &str = "--lb-stats-auth swarm:lab";
 
-fn page() -> String {
+pub fn page() -> String {
     url("http", STICKY, "/haproxy?stats")
 }
 
@@ -60,7 +52,7 @@ fn compared(outcome: &Outcome) -> Result<Vec<(String, u64, u64)>> {
 }
 
 /// The balancer, swarm and the servers themselves counted the same, each server apart.
-fn three_agree(outcome: &Outcome, expected: &[(&str, u64)]) -> Result {
+pub fn three_agree(outcome: &Outcome, expected: &[(&str, u64)]) -> Result {
     outcome.expect_code(0)?;
     let expected: Vec<(String, u64, u64)> = expected.iter().map(|(name, n)| ((*name).to_owned(), *n, *n)).collect();
     let got = compared(outcome)?;
@@ -78,7 +70,7 @@ fn three_agree(outcome: &Outcome, expected: &[(&str, u64)]) -> Result {
 }
 
 /// What each Socket.IO server itself counted.
-fn counted(lab: &Lab, pointer: &str) -> Result<Vec<(&'static str, u64)>> {
+pub fn counted(lab: &Lab, pointer: &str) -> Result<Vec<(&'static str, u64)>> {
     let one = |(name, port): (&'static str, u16)| Ok((name, number(&lab.servers.counts(port)?, pointer)));
     SOCKETIO.into_iter().map(one).collect()
 }
@@ -98,13 +90,26 @@ fn http_requests(lab: &Lab, words: &str) -> Result {
         outcome.wrong("HAProxy has three servers there")
     );
     outcome.expect_said(&["the balancer's statistics at", "balancer haproxy at"])?;
-    ensure!(!outcome.text().contains("swarm:lab"), "the password is shown:\n{}", outcome.text());
+    ensure!(
+        !outcome.text().contains("swarm:lab"),
+        "the password is shown:\n{}",
+        outcome.text()
+    );
     // What is before, after and between fits.
     let rows = |list: &str| -> Result<Vec<(u64, String)>> {
-        let rows = outcome.rows(list)?.iter().filter(|row| row["pxname"] == "www" && row["svname"] != "BACKEND");
-        Ok(rows.map(|row| (number(row, "/stot"), row["svname"].to_string())).collect())
+        let rows = outcome
+            .rows(list)?
+            .iter()
+            .filter(|row| row["pxname"] == "www" && row["svname"] != "BACKEND");
+        Ok(rows
+            .map(|row| (number(row, "/stot"), row["svname"].to_string()))
+            .collect())
     };
-    let (before, after, delta) = (rows("/balancer/before")?, rows("/balancer/after")?, rows("/balancer/delta")?);
+    let (before, after, delta) = (
+        rows("/balancer/before")?,
+        rows("/balancer/after")?,
+        rows("/balancer/delta")?,
+    );
     ensure!(
         before.len() == 3
             && before
@@ -132,13 +137,19 @@ fn websockets(lab: &Lab) -> Result {
         .filter(|row| row["svname"] == WEBSOCKET.0)
         .map(|row| number(row, "/sessions"))
         .max();
-    ensure!(most == Some(24), "{}", outcome.wrong("the timeline shows no 24 sessions"));
+    ensure!(
+        most == Some(24),
+        "{}",
+        outcome.wrong("the timeline shows no 24 sessions")
+    );
     Ok(())
 }
 
 fn socketio(lab: &Lab, transport: &str) -> Result {
     let outcome = Attack::new(lab, &url("http", STICKY, ""))
-        .with(&format!("--socketio --transport {transport} -c 80 --connect-rate 80 --hold 2s"))
+        .with(&format!(
+            "--socketio --transport {transport} -c 80 --connect-rate 80 --hold 2s"
+        ))
         .word("--lb-stats")
         .word(&format!("unix:{}", lab.proxies.socket.display()))
         .run()?;
@@ -173,12 +184,19 @@ fn nginx(lab: &Lab) -> Result {
         .with("-q 100 -z 3s")
         .with(&format!("--lb-stats {}", url("http", STUB_STATUS, "/status")))
         .run()?;
-    ensure!(lab.servers.socketio_total("/http")? == 300, "the servers counted others");
+    ensure!(
+        lab.servers.socketio_total("/http")? == 300,
+        "the servers counted others"
+    );
     // Our own readings, which nginx counts as well, are taken out.
     three_agree(&outcome, &[("nginx", 300)])?;
     let delta = &outcome.rows("/balancer/delta")?[0];
     ensure!(number(delta, "/requests") > 300, "nginx counts the readings: {delta}");
-    ensure!(outcome.word("/balancer/kind")? == "nginx", "{}", outcome.wrong("no nginx"));
+    ensure!(
+        outcome.word("/balancer/kind")? == "nginx",
+        "{}",
+        outcome.wrong("no nginx")
+    );
     Ok(())
 }
 
@@ -206,10 +224,16 @@ fn metrics(lab: &Lab) -> Result {
         "{counted} counted, {requests:?}"
     );
     ensure!(
-        points("process_resident_memory_bytes")?.iter().all(|(_, bytes)| *bytes > 1e6),
+        points("process_resident_memory_bytes")?
+            .iter()
+            .all(|(_, bytes)| *bytes > 1e6),
         "a node of less than a megabyte"
     );
-    ensure!(outcome.rows("/metrics")?.len() == 2, "{}", outcome.wrong("other series"));
+    ensure!(
+        outcome.rows("/metrics")?.len() == 2,
+        "{}",
+        outcome.wrong("other series")
+    );
     outcome.expect_said(&["lab_http_requests_total", "process_resident_memory_bytes"])
 }
 
@@ -233,8 +257,15 @@ fn other_traffic(lab: &Lab) -> Result {
         "{}",
         outcome.wrong(&format!("240 of ours and 60 of others: {got:?}"))
     );
-    ensure!(has_doubt(&outcome, "balancer_disagrees")?, "{}", outcome.wrong("no doubt"));
-    outcome.expect_said(&["the balancer's counts are others than these: s1: ", "other clients' traffic over the same servers"])
+    ensure!(
+        has_doubt(&outcome, "balancer_disagrees")?,
+        "{}",
+        outcome.wrong("no doubt")
+    );
+    outcome.expect_said(&[
+        "the balancer's counts are others than these: s1: ",
+        "other clients' traffic over the same servers",
+    ])
 }
 
 fn server_goes(lab: &Lab) -> Result {
@@ -244,7 +275,10 @@ fn server_goes(lab: &Lab) -> Result {
     let mut attacking = super::started(lab, attack, 40)?;
     let state = || -> Result<String> {
         let text = page_of_haproxy()?;
-        let row = text.lines().find(|line| line.starts_with("checked,s2,")).ok_or("no checked/s2")?;
+        let row = text
+            .lines()
+            .find(|line| line.starts_with("checked,s2,"))
+            .ok_or("no checked/s2")?;
         Ok(row.to_owned())
     };
     lab.servers.stop(1)?;
@@ -260,7 +294,13 @@ fn server_goes(lab: &Lab) -> Result {
     let events = outcome.rows("/events")?;
     let told: Vec<(f64, &str, &str)> = events
         .iter()
-        .filter_map(|event| Some((event["t_s"].as_f64()?, event["status"].as_str()?, event["text"].as_str()?)))
+        .filter_map(|event| {
+            Some((
+                event["t_s"].as_f64()?,
+                event["status"].as_str()?,
+                event["text"].as_str()?,
+            ))
+        })
         .filter(|(.., text)| text.contains("checked/s2"))
         .collect();
     let states: Vec<&str> = told.iter().map(|(_, status, _)| *status).collect();
@@ -270,7 +310,10 @@ fn server_goes(lab: &Lab) -> Result {
         "{}",
         outcome.wrong(&format!("s2 went and came: {told:?}"))
     );
-    outcome.expect_said(&["balancer: checked/s2 is DOWN (L4CON), was UP", "balancer: checked/s2 is UP"])
+    outcome.expect_said(&[
+        "balancer: checked/s2 is DOWN (L4CON), was UP",
+        "balancer: checked/s2 is UP",
+    ])
 }
 
 /// What HAProxy's runtime socket says.
@@ -281,88 +324,4 @@ fn page_of_haproxy() -> Result<String> {
     let mut text = String::new();
     socket.read_to_string(&mut text)?;
     Ok(text)
-}
-
-fn wrong_password(lab: &Lab) -> Result {
-    let attack = || super::small(lab).with(&format!("--lb-stats {}", page()));
-    let wrong = attack().with("--lb-stats-auth swarm:h1dden").run()?;
-    wrong.expect_refused(2, &["--lb-stats", "does not take this name and password (401)"])?;
-    ensure!(!wrong.text().contains("h1dden"), "it is shown:\n{}", wrong.text());
-    let none = attack().run()?;
-    none.expect_refused(2, &["wants a name and a password (401): --lb-stats-auth USER:PASS"])?;
-    nothing_was_sent(lab)
-}
-
-fn no_page(lab: &Lab) -> Result {
-    let refused = |words: &str, code: i32, says: &[&str]| -> Result {
-        super::small(lab).with(words).run()?.expect_refused(code, says)
-    };
-    // A server of the application, not the balancer.
-    let server = format!("http://{BRIDGE_ADDRESS}:{}", SOCKETIO[0].1);
-    refused(
-        &format!("--lb-stats {server}/"),
-        2,
-        &["is neither HAProxy's statistics (its `stats uri`) nor nginx's stub_status"],
-    )?;
-    refused(&format!("--lb-stats {}x {LOGIN}", url("http", STUB_STATUS, "/")), 2, &["answers 404"])?;
-    refused(&format!("--lb-stats {}#nobody {LOGIN}", page()), 2, &["no proxy `nobody`", "websockets"])?;
-    refused(
-        &format!("--watch-metrics {server}/_lab/metrics=lab_client"),
-        2,
-        &["no `lab_client` there; there are lab_clients"],
-    )?;
-    refused("--lb-stats tcp://127.0.0.1:1", 6, &["--lb-stats tcp://127.0.0.1:1: cannot be reached"])?;
-    refused("--lb-stats unix:/no/such.sock", 6, &["cannot be reached"])?;
-    nothing_was_sent(lab)
-}
-
-fn over_tls(lab: &Lab) -> Result {
-    let attack = || {
-        let page = url("https", TLS_CA, "/haproxy?stats");
-        Attack::new(lab, &url("http", ROUND_ROBIN, "/")).with(&format!("-n 40 -c 4 --lb-stats {page} {LOGIN}"))
-    };
-    attack().run()?.expect_refused(6, &["TLS: ", "--cacert FILE adds an authority"])?;
-    nothing_was_sent(lab)?;
-    let trusting = attack().word("--cacert").word(&lab.proxies.certificates.authority.display().to_string());
-    three_agree(&trusting.run()?, &counted(lab, "/all/http")?)
-}
-
-/// A page that is answered once, and then never again.
-fn hangs(lab: &Lab) -> Result {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let asked = Arc::new(AtomicU32::new(0));
-    let counting = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        let mut held = Vec::new();
-        // ends with the lab, which ends its process
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            if counting.fetch_add(1, Ordering::Relaxed) == 0 {
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n# pxname,svname,type,stot\nwww,s1,2,1\n");
-            } else {
-                held.push(stream);
-            }
-        }
-    });
-    let outcome = Attack::new(lab, &url("http", ROUND_ROBIN, "/"))
-        .with("-q 80 -z 4s")
-        .with(&format!("--lb-stats http://{address}/stats"))
-        .run()?;
-    outcome.expect_code(0)?;
-    ensure!(
-        outcome.count("/totals/ok")? == 320 && outcome.word("/run/status")? == "complete",
-        "{}",
-        outcome.wrong("the run was disturbed")
-    );
-    let failed = outcome.count("/balancer/failed_reads")?;
-    ensure!(
-        failed > 0 && failed == outcome.count("/balancer/reads")? && asked.load(Ordering::Relaxed) > 2,
-        "{}",
-        outcome.wrong("every reading of the run fails")
-    );
-    let told = outcome.text().matches("; the run goes on").count();
-    ensure!(told == 1, "{}", outcome.wrong("it is told once"));
-    outcome.expect_said(&["did not answer within 1 s", "could not be read after the run"])
 }
