@@ -137,10 +137,14 @@ fn is_of_this_build(name: &OsStr) -> bool {
     ours && !KEPT.iter().any(|kept| name.starts_with(kept))
 }
 
-/// The outer target folder, which is wherever cargo put its tag above `OUT_DIR`.
+/// The outer target folder, which is wherever cargo put its tag above `OUT_DIR`. It puts none into a folder that was there
+/// before (a mounted cache, say): then `OUT_DIR` itself tells, as `TARGET/PROFILE/build/PACKAGE/out`.
 fn target_folder(out: &Path) -> PathBuf {
+    let above = |levels: usize| out.ancestors().nth(levels);
+    let usual = above(2).is_some_and(|folder| folder.ends_with("build"));
     out.ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .or_else(|| above(4).filter(|_| usual))
         .unwrap_or(out)
         .to_path_buf()
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a playbook costs beside the bare flags: CPU time of the agent's side per message, the same messages to the same
-# server in another process, the ways in turn. Prints, and gates nothing. Arguments: rounds (7), clients (200),
+# server in another process, the ways of a round in an order that chance draws. Prints, and gates nothing. Arguments: rounds (7), clients (200),
 # ms between two messages of a client (20), seconds a run (5).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ trap 'kill "$server"' EXIT
 sleep 0.5
 log="$(mktemp)"
 for ((round = 0; round < rounds; round++)); do
-  for way in flags every twenty steps; do
+  for way in $(shuf -e flags every twenty steps); do
     "$cost" run "$port" "$way" "$clients" "$period" "$seconds" | tee -a "$log"
   done
 done

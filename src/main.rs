@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use swarm::cli::attack::{Surroundings, steps, understand};
-use swarm::cli::{Command, Parsed, demo, exec, parse, playbook};
+use swarm::cli::{Command, Parsed, demo, exec, joined, parse, playbook, spread};
 use swarm::error::{Error, Exit};
 use swarm::show;
 
@@ -31,6 +31,9 @@ async fn run() -> Result<Exit, Error> {
         #[cfg(feature = "aws")]
         Parsed::Command(Command::Extend(args)) => swarm::cli::extend::extend(&args).await,
         Parsed::Command(Command::Down(args)) => swarm::cli::down::down(&args).await,
+        Parsed::Command(Command::Spread(args)) => {
+            spread::steps::spread(spread::understand(&args, &joined::known())?).await
+        }
         Parsed::Command(Command::Playbook(command)) => playbook::playbook(&command),
         Parsed::Command(Command::Demo(args)) => demo::demo(&args).await,
     }

@@ -3,6 +3,7 @@
 //! It is made by `cli::attack` from flags and cut into [`Share`](swarm_agent::wire::share::Share)s by `split`. Targets,
 //! engine, load and limits are the wire's own types, in numbers of the whole. Never here: I/O.
 
+use crate::balancer::Balancer;
 use crate::requirement::Requirement;
 use crate::watch::Watch;
 use ipnet::IpNet;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub tls: Tls,
     /// Where the backend's name is found.
     pub backend_from: BackendFrom,
+    /// What the user said of the balancer in front: its rule and its servers.
+    pub balancer: Option<Balancer>,
     /// Time limits.
     pub limits: Limits,
     /// Local addresses to connect from.

@@ -8,6 +8,32 @@ use swarm_agent::wire::share::Target;
 /// Addresses that one host uses at most.
 const MOST: usize = 4096;
 
+/// The addresses that `ranges` name, each once, without asking a host; or why they cannot be told.
+pub fn named(ranges: &[SourceRange]) -> Result<Vec<IpAddr>, String> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for range in ranges {
+        let more: Box<dyn Iterator<Item = IpAddr>> = match range {
+            SourceRange::One(address) => Box::new(std::iter::once(*address)),
+            SourceRange::Net(net) => Box::new(net.hosts()),
+            SourceRange::Range(first, last) => Box::new(between(*first, *last)),
+            SourceRange::Interface(name) => {
+                return Err(format!(
+                    "iface:{name}: no host is asked for its addresses here; name them"
+                ));
+            }
+        };
+        // one more than may be tells that there are too many
+        let more: Vec<IpAddr> = more.take(MOST + 1).collect();
+        found.extend(more);
+        if found.len() > MOST {
+            return Err(format!("more than {MOST} addresses"));
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|address| seen.insert(*address));
+    Ok(found)
+}
+
 /// The addresses of `ranges` that the host owns: those of its interfaces, and all of 127.0.0.0/8. Network and broadcast
 /// addresses of an IPv4 network are left out.
 pub fn owned(ranges: &[SourceRange], hello: &Hello) -> Vec<IpAddr> {
@@ -183,6 +209,22 @@ mod tests {
                 "{range:?}"
             );
         }
+    }
+
+    #[test]
+    fn named_addresses_are_those_of_all_ranges_once() {
+        let net = |text: &str| SourceRange::Net(text.parse().unwrap());
+        let one = SourceRange::One("10.0.0.2".parse().unwrap());
+        assert_eq!(
+            named(&[one, net("10.0.0.0/30"), net("2001:db8::/127")]),
+            Ok(addresses(&["10.0.0.2", "10.0.0.1", "2001:db8::", "2001:db8::1"]))
+        );
+        assert!(named(&[net("10.0.0.0/8")]).unwrap_err().contains("more than 4096"));
+        assert!(
+            named(&[SourceRange::Interface("eth0".into())])
+                .unwrap_err()
+                .contains("iface:eth0")
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
         ],
     ),
     ("order", &["plan", "split"]),
-    ("plan", &["requirement", "watch"]),
+    ("plan", &["balancer", "requirement", "watch"]),
     ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),

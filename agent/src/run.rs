@@ -24,8 +24,8 @@ use tokio::sync::{mpsc, watch};
 /// Load threads run this much nicer than the link's thread: a starved agent must not lose its controller.
 const NICER: i32 = 5;
 const SECOND: Duration = Duration::from_secs(1);
-/// Held clients close together at the end; this is how long their farewells may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Held clients close together at the end; this is how long it may take beyond the farewell of one.
+const ALL_FAREWELLS: Duration = Duration::from_secs(1);
 
 /// A share that passed its preflight.
 pub struct Armed {
@@ -182,7 +182,7 @@ impl Seat {
     /// Ends when nothing may go on: the planned end or the drain, and the grace period after it.
     async fn over(&self) {
         let farewell = if matches!(self.share.load, Load::Held(_)) {
-            FAREWELL
+            flow::FAREWELL + ALL_FAREWELLS
         } else {
             Duration::ZERO
         };

@@ -1,11 +1,19 @@
-//! What a run shows about the balancer: which source reached which backend, and whether stickiness held.
+//! What a run shows about the balancer: which source reached which backend, whether stickiness held, and why; and what the rules
+//! of known balancers would make of sources before anything is sent.
 //!
 //! Pure. Never here: sockets, and predictions that were not verified against a real balancer.
 
+pub mod chance;
+pub mod cover;
+mod explain;
+pub mod forecast;
 mod matrix;
 pub mod reach;
+pub mod rule;
 mod verdict;
 
+pub use explain::{Clues, Explained, explain};
+pub use forecast::Balancer;
 pub use matrix::{Matrix, MatrixRow, Seen, matrix};
 pub use verdict::{Affinity, Evidence, Unit, judge, unknown};
 

@@ -1,6 +1,7 @@
 //! The verdict on a balancer, in words and only on evidence.
 
 use super::matrix::Matrix;
+use super::rule::Rule;
 
 /// What the matrix counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Affinity {
     pub by: Option<String>,
     /// Backends that were reached.
     pub reached: Option<u64>,
-    /// Backends that are known to exist, from the balancer's own statistics.
+    /// Backends that are known to exist, from the balancer's own statistics or from what the user said of it.
     pub known: Option<u64>,
     /// Whether each source was seen on one backend alone. `Some(true)` needs two clients or hits of each source.
     pub sticky: Option<bool>,
@@ -46,7 +47,13 @@ pub struct Affinity {
     pub busiest_over_mean: Option<f64>,
     /// In words, on evidence.
     pub verdict: Option<String>,
-    /// What is not known, where there is no verdict.
+    /// The rule that explains what was seen.
+    pub rule: Option<Rule>,
+    /// Backends that are known and got nothing.
+    pub idle: Vec<String>,
+    /// Why sources reached what they did, in words, on evidence.
+    pub because: Option<String>,
+    /// What is not known.
     pub unknown: Option<String>,
 }
 
@@ -93,11 +100,11 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
     Affinity {
         by: (!evidence.by.is_empty()).then(|| evidence.by.join(", ")),
         reached: Some(reached as u64),
-        known: None,
         sticky,
         busiest_over_mean: busiest,
         verdict: sticky.map(|sticky| words.verdict(sticky)),
         unknown: sticky.is_none().then(|| words.too_few()),
+        ..Affinity::default()
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod attack;
+pub mod balanced;
 pub mod crew;
 pub mod crew_args;
 pub mod demo;
@@ -23,6 +24,7 @@ pub mod preview;
 pub mod run_id;
 #[cfg(feature = "aws")]
 pub mod scope;
+pub mod spread;
 #[cfg(feature = "aws")]
 pub mod status;
 pub mod units;
@@ -83,6 +85,8 @@ pub enum Command {
     Exec(Box<exec::args::ExecArgs>),
     /// Remove everything of your fleets and verify that nothing is left; with --hosts: end agents there, remove their file
     Down(Box<down::DownArgs>),
+    /// Predict which backend each source will reach, which stay idle, and what would mend it; nothing is sent
+    Spread(Box<spread::SpreadArgs>),
     /// Scenarios in files: list the shipped ones, show or check one, make one of a websocket-bench command line
     #[command(subcommand)]
     Playbook(playbook::PlaybookCommand),
@@ -243,6 +247,10 @@ mod tests {
         for flag in [
             "--servers",
             "--fleet",
+            "--cover",
+            "--max-hosts",
+            "--balancer",
+            "--backends",
             "--region",
             "--zone",
             "--subnet",

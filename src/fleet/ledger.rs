@@ -272,6 +272,26 @@ impl Ledger {
             .flat_map(|(region, held)| held.hosts.iter().map(move |host| (region.as_str(), host)))
     }
 
+    /// Where each host's connections to a public target come from: its own address and its Elastic IPs. By instance id.
+    pub fn public_sources(&self) -> Vec<(String, Vec<IpAddr>)> {
+        let regions = self.regions.values();
+        let hosts = regions.flat_map(|held| held.hosts.iter().map(move |host| (held, host)));
+        hosts
+            .filter_map(|(held, host)| {
+                let elastic = held.elastic.iter().filter(|elastic| {
+                    let of = elastic.of.as_ref();
+                    of.is_some_and(|(id, _)| *id == host.id) && host.address != Some(elastic.address)
+                });
+                let all: Vec<IpAddr> = host
+                    .address
+                    .into_iter()
+                    .chain(elastic.map(|elastic| elastic.address))
+                    .collect();
+                (!all.is_empty()).then(|| (host.id.clone(), all))
+            })
+            .collect()
+    }
+
     /// A host by its instance id.
     pub fn host_mut(&mut self, id: &str) -> Option<&mut FleetHost> {
         self.regions

@@ -357,6 +357,7 @@ fn plan(engine: Engine, load: Load) -> Plan {
         },
         tls: Tls::default(),
         backend_from: BackendFrom::Usual,
+        balancer: None,
         limits: Limits {
             connect: 10 * SECOND,
             hit: 60 * SECOND,

@@ -30,7 +30,8 @@ pub use summary::Summary;
 pub use verdict::exit_code;
 pub use warning::Warning;
 
-use crate::balancer::{self, Affinity, Evidence, Matrix, Seen, Unit};
+use crate::balancer::rule::Balancer;
+use crate::balancer::{self, Affinity, Clues, Evidence, Explained, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::{plausible, server};
 use mismatch::Mismatch;
@@ -100,6 +101,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
     if let Some(watched) = &outcome.watched {
         beside::add(&mut summary, plan, watched);
     }
+    explain_backends(&mut summary, plan.balancer.as_ref());
     summary.run.status = verdict::status(outcome.ended, &mismatches, &summary);
     summary
 }
@@ -282,6 +284,30 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         keep_cookies: summary.run.keep_cookies,
     };
     summary.affinity = balancer::judge(&summary.matrix, &evidence);
+}
+
+/// Says why sources reached the backends that they did, as far as that is known.
+fn explain_backends(summary: &mut Summary, named: Option<&Balancer>) {
+    let known = summary.comparison.as_ref().and_then(|comparison| comparison.known.as_ref());
+    let clues = Clues {
+        known: known.and_then(Known::alike),
+        named,
+    };
+    let Explained {
+        known,
+        rule,
+        idle,
+        because,
+        unknown,
+    } = balancer::explain(&summary.matrix, &clues);
+    let affinity = &mut summary.affinity;
+    // what the balancer says of itself is surer than what was said of it
+    affinity.known = affinity.known.or(known);
+    affinity.rule = rule;
+    affinity.idle = idle;
+    affinity.because = because;
+    // where nothing is known at all, that is said once
+    affinity.unknown = affinity.unknown.take().or(unknown);
 }
 
 fn matrix_of(sources: &[SourceRow]) -> Matrix {

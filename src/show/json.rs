@@ -167,6 +167,12 @@ struct AffinityJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    idle: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
 }
 
@@ -272,6 +278,9 @@ pub fn report(summary: &Summary) -> Report {
             sticky: affinity.sticky,
             busiest_over_mean: affinity.busiest_over_mean.map(rounded),
             verdict: affinity.verdict.clone(),
+            rule: affinity.rule.map(|rule| rule.word()),
+            idle: affinity.idle.clone(),
+            because: affinity.because.clone(),
             unknown: affinity.unknown.clone(),
         },
         events: events(summary),

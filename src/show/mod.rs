@@ -15,6 +15,7 @@ pub mod json;
 pub mod live;
 mod load;
 mod rows;
+pub mod spread;
 pub mod tables;
 #[cfg(test)]
 mod tests;

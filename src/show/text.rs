@@ -74,7 +74,10 @@ fn balancer(summary: &Summary) -> String {
         .by
         .as_ref()
         .map(|by| format!("backends by {}", clean::line(by)));
-    let reached = affinity.reached.map(|n| format!("{} reached", figures::count(n)));
+    let reached = affinity.reached.map(|n| match affinity.known {
+        Some(known) => format!("{} of {} reached", figures::count(n), figures::count(known)),
+        None => format!("{} reached", figures::count(n)),
+    });
     let busiest = affinity
         .busiest_over_mean
         .filter(|_| affinity.verdict.is_none())
@@ -84,7 +87,10 @@ fn balancer(summary: &Summary) -> String {
     if !facts.is_empty() {
         text += &format!("{}\n", facts.join(", "));
     }
-    for words in [&affinity.verdict, &affinity.unknown].into_iter().flatten() {
+    for words in [&affinity.verdict, &affinity.because, &affinity.unknown]
+        .into_iter()
+        .flatten()
+    {
         text += &format!("{}\n", clean::line(words));
     }
     text

@@ -103,6 +103,14 @@ pub struct Known {
     pub weights: Vec<u64>,
 }
 
+impl Known {
+    /// Their names, where all were up and weigh the same: rules that say which server a source reaches want no less.
+    pub fn alike(&self) -> Option<&[String]> {
+        let same = self.weights.windows(2).all(|pair| pair[0] == pair[1]);
+        (same && self.up.iter().all(|up| *up)).then_some(&self.names)
+    }
+}
+
 /// Compares. `backends`: what swarm counted by name; `whole`: all together, the nameless too.
 pub fn compare(
     balancer: &Balancer,

@@ -101,6 +101,23 @@ struct Job {
     over: Option<(u32, u32)>,
 }
 
+/// A folder in which nobody runs yet: it goes when what is to lie in it does not arrive.
+struct Fresh(Option<PathBuf>);
+
+impl Fresh {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            std::fs::remove_dir_all(folder).ok();
+        }
+    }
+}
+
 impl Job {
     /// Everything that can be done before the instant. `None`: nobody wants it any more.
     async fn armed(
@@ -109,6 +126,7 @@ impl Job {
         lines: UnboundedSender<FromAgent>,
     ) -> Result<Self, Option<String>> {
         let folder = files::folder(&order.run)?;
+        let fresh = Fresh(Some(folder.clone()));
         let made = async {
             let mut arriving = Arriving::new(&folder, order.uploads.clone())?;
             while !arriving.complete() {
@@ -132,14 +150,8 @@ impl Job {
                 .await
                 .map_err(|error| Some(format!("the command cannot be held ready: {error}")))
         };
-        let (child, guardian, output, errors) = match made.await {
-            Ok(made) => made,
-            Err(why) => {
-                // made a moment ago, and nobody runs in it
-                std::fs::remove_dir_all(&folder).ok();
-                return Err(why);
-            }
-        };
+        let (child, guardian, output, errors) = made.await?;
+        fresh.keep();
         Ok(Self {
             order,
             folder,

@@ -19,6 +19,8 @@ pub mod open;
 mod play;
 mod room;
 
+pub use client::FAREWELL;
+
 use crate::wire::share::Load;
 use crate::worker::Worker;
 use std::rc::Rc;

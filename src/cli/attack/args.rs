@@ -1,5 +1,6 @@
 //! `swarm attack` as typed. The values are still text: what they mean, and every refusal, is in the files beside.
 
+use crate::cli::balanced::BalancerArgs;
 use crate::cli::crew_args::CrewArgs;
 use std::path::PathBuf;
 
@@ -99,6 +100,8 @@ pub struct AttackArgs {
     /// Read these metrics of a page in Prometheus text beside the run: URL=name,name{label="x"} (repeatable)
     #[arg(long, value_name = "URL=NAMES", help_heading = AT)]
     pub watch_metrics: Vec<String>,
+    #[command(flatten, next_help_heading = AT)]
+    pub balanced: BalancerArgs,
     /// You may load these targets; without it you are asked for each that is neither loopback nor private
     #[arg(long, help_heading = AT)]
     pub yes: bool,

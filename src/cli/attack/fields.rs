@@ -79,6 +79,8 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
         "timeout" => Text(&mut args.timeout),
         "ack-timeout" => Text(&mut args.ack_timeout),
         "grace" => Text(&mut args.grace),
+        "balancer" => Text(&mut args.balanced.balancer),
+        "backends" => Text(&mut args.balanced.backends),
         "backend-from" => Text(&mut args.backend_from),
         "lb-stats" => Text(&mut args.lb_stats),
         "lb-stats-auth" => Text(&mut args.lb_stats_auth),

@@ -174,6 +174,7 @@ fn plain(
         request,
         tls: request::tls(args)?,
         backend_from: request::backend_from(args)?,
+        balancer: args.balanced.read()?,
         limits,
         sources: args.crew.sources()?,
         min_hosts: args.crew.min_hosts(&mut noted)?,

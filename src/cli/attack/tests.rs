@@ -256,6 +256,20 @@ fn refusals_say_the_right_line() {
         ),
         ("http://h/ --backend-from body:/x", "not there yet"),
         ("http://h/ --backend-from x", "header:NAME or cookie:NAME"),
+        ("http://h/ --balancer haproxy-source", "add --backends 4"),
+        ("http://h/ --backends 3", "add --balancer haproxy-source"),
+        (
+            "http://h/ --balancer roundrobin --backends 3",
+            "no rule that swarm can predict: haproxy-source",
+        ),
+        (
+            "http://h/ --balancer haproxy-source --backends 3:1,2",
+            "3 servers want 3 weights",
+        ),
+        (
+            "http://h/ --balancer nginx-hash-consistent --backends 3",
+            "--backends 10.0.0.4:3000,10.0.0.5:3000",
+        ),
         ("http://h/ --silence 6m", "between 2s and 5m"),
         ("http://h/ --source-ips 10.0.0.9-10.0.0.4", "the wrong way round"),
         ("http://h/ --source-ips 10.0.0.0/99", "no network"),

@@ -23,6 +23,18 @@ pub struct UpArgs {
     /// Region (repeatable: hosts are spread), or with its own number: eu-west-1=6 [default: that of environment or profile]
     #[arg(long, value_name = "REGION[=N]", help_heading = SIZE)]
     pub region: Vec<String>,
+    /// Start hosts until their addresses reach so many backends behind a balancer, in rounds; wants --balancer and --max-hosts
+    #[arg(long, value_name = "N", help_heading = SIZE)]
+    pub cover: Option<String>,
+    /// Hosts in all that --cover may start
+    #[arg(long, value_name = "N", help_heading = SIZE)]
+    pub max_hosts: Option<String>,
+    /// How the balancer picks a backend (docs/spread.md lists the rules)
+    #[arg(long, value_name = "RULE", help_heading = SIZE)]
+    pub balancer: Option<String>,
+    /// The backends that --cover is about, where they have weights or names: 4:2,1,1,1
+    #[arg(long, value_name = "N[:W,...]|NAME,...", help_heading = SIZE)]
+    pub backends: Option<String>,
     /// Availability zone (repeatable) [default: those that offer the type, one after the other]
     #[arg(long, value_name = "ZONE", help_heading = SIZE)]
     pub zone: Vec<String>,

@@ -1,6 +1,7 @@
 //! `swarm up`: flags to what a fleet is to be, or an error that names the flag. Never here: EC2, SSH, printing.
 
 pub mod args;
+mod cover;
 mod keys;
 mod outlook;
 mod preview;
@@ -9,6 +10,7 @@ mod rollback;
 pub mod steps;
 
 use self::args::UpArgs;
+use self::cover::Cover;
 use super::{Usage, units};
 use crate::fleet::ec2::Wish;
 use crate::fleet::shape;
@@ -35,6 +37,8 @@ pub struct UpCommand {
     pub fleet: String,
     /// `-s`
     pub size: Option<u32>,
+    /// `--cover`: hosts are started until its backends are reached.
+    pub cover: Option<Cover>,
     /// `--region`, each with its own number where it has one.
     pub regions: Vec<(String, Option<u32>)>,
     /// What hosts are to be.
@@ -84,7 +88,8 @@ pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
         .iter()
         .map(|typed| region(typed))
         .collect::<Result<Vec<_>, _>>()?;
-    if size.is_none() && regions.iter().all(|(_, own)| own.is_none()) {
+    let cover = cover::read_cover(args)?;
+    if cover.is_none() && size.is_none() && regions.iter().all(|(_, own)| own.is_none()) {
         return Err(Usage("say how many hosts: swarm up -s 8".into()));
     }
     if args.subnet.is_some() && (regions.len() > 1 || !args.zone.is_empty()) {
@@ -122,6 +127,7 @@ pub fn understand(args: &UpArgs) -> Result<UpCommand, Usage> {
     Ok(UpCommand {
         fleet,
         size,
+        cover,
         regions,
         recipe: Recipe {
             wish: Wish {
@@ -255,6 +261,60 @@ mod tests {
         assert_eq!(from("203.0.113.7").unwrap(), "203.0.113.7/32");
         assert_eq!(from("203.0.113.7/24").unwrap(), "203.0.113.0/24");
         assert!(from("here").unwrap_err().contains("203.0.113.0/24"));
+    }
+
+    #[test]
+    fn cover_says_how_many_by_itself() {
+        let up = typed(|args| {
+            args.size = None;
+            args.cover = Some("4".into());
+            args.balancer = Some("haproxy-source".into());
+            args.max_hosts = Some("12".into());
+        });
+        let up = up.unwrap();
+        let cover = up.cover.unwrap();
+        assert_eq!((up.size, cover.max_hosts, cover.balancer.pool.size()), (None, 12, 4));
+    }
+
+    #[test]
+    fn cover_is_refused_before_anything_is_made() {
+        let cases: [(&str, Change); 11] = [
+            ("--cover 4: by which rule", |args| args.balancer = None),
+            ("--cover 4: how many hosts at most", |args| args.max_hosts = None),
+            ("--max-hosts 3: fewer hosts than backends", |args| {
+                args.max_hosts = Some("3".into())
+            }),
+            ("--cover 1: at least 2", |args| args.cover = Some("1".into())),
+            ("--balancer roundrobin: no rule", |args| {
+                args.balancer = Some("roundrobin".into())
+            }),
+            ("--backends 3: --cover 4 is about 4", |args| {
+                args.backends = Some("3".into())
+            }),
+            ("-s 8: --cover says by itself", |args| args.size = Some("8".into())),
+            ("--region eu-west-1=6: --cover says by itself", |args| {
+                args.region = vec!["eu-west-1=6".into()];
+            }),
+            ("--no-wait: --cover looks at the addresses", |args| args.no_wait = true),
+            ("--max-hosts is for --cover", |args| {
+                args.size = Some("8".into());
+                args.cover = None;
+            }),
+            ("--balancer nginx-hash-consistent", |args| {
+                args.balancer = Some("nginx-hash-consistent".into());
+            }),
+        ];
+        for (says, change) in cases {
+            let error = typed(|args| {
+                args.size = None;
+                args.cover = Some("4".into());
+                args.balancer = Some("haproxy-source".into());
+                args.max_hosts = Some("12".into());
+                change(args);
+            })
+            .unwrap_err();
+            assert!(error.contains(says), "{says}: {error}");
+        }
     }
 
     #[test]

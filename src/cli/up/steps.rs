@@ -1,6 +1,7 @@
 //! The steps of `swarm up`, in order: look, say what will be made, make it, wait until it is ready. What goes wrong on the
 //! way is removed again, or named. Each step is one call; the details are elsewhere.
 
+use super::cover;
 use super::keys::keys;
 use super::outlook::{Outlook, outlook};
 use super::preview::preview;
@@ -30,15 +31,12 @@ pub async fn up(command: UpCommand) -> Result<Exit, Error> {
     let binaries = AgentBinaries::with_overrides(&command.agent_binaries)
         .map_err(|error| Error::Usage(error.to_string().into()))?;
     if command.mode == Mode::DryRun {
-        let outlook = outlook(
-            &command,
-            &state,
-            &folder,
-            Ledger::read(&folder)?,
-            Timestamp::MIN,
-            &binaries,
-        )
-        .await?;
+        let before = Ledger::read(&folder)?;
+        let command = match &command.cover {
+            Some(cover) => cover::first_round(&command, cover, before.as_ref()),
+            None => command,
+        };
+        let outlook = outlook(&command, &state, &folder, before, Timestamp::MIN, &binaries).await?;
         return show::out(&format!(
             "{}nothing was made (--dry-run)\n",
             preview(&command, &outlook)
@@ -52,9 +50,15 @@ pub async fn up(command: UpCommand) -> Result<Exit, Error> {
     let busy = format!("another command works on fleet {}", command.fleet);
     let work = Arc::new(lock(&folder.work_lock(), Hold::Alone, &busy)?);
     let heart = tokio::spawn(beat(Arc::clone(&work)));
-    let outcome = match Ledger::read(&folder) {
-        Ok(before) => raise(&command, &state, &folder, before, alive, binaries).await,
-        Err(error) => Err(error.into()),
+    let scene = Scene {
+        state: &state,
+        folder: &folder,
+        alive,
+    };
+    let outcome = match (Ledger::read(&folder), &command.cover) {
+        (Ok(_), Some(cover)) => cover::rounds(&command, cover, &scene, &binaries).await,
+        (Ok(before), None) => raise(&command, &scene, before, binaries).await,
+        (Err(error), _) => Err(error.into()),
     };
     heart.abort();
     let left = matches!(&outcome, Err(error) if error.exit() == Exit::LeftBehind);
@@ -85,18 +89,25 @@ fn forget_if_empty(folder: &FleetFolder, is_new: bool) -> Result<(), Error> {
     Ok(())
 }
 
-async fn raise(
+/// Where the fleet is noted.
+pub(super) struct Scene<'a> {
+    pub(super) state: &'a State,
+    pub(super) folder: &'a FleetFolder,
+    /// When an `up` of this fleet was last seen at work.
+    pub(super) alive: Timestamp,
+}
+
+/// Brings the fleet to its size.
+pub(super) async fn raise(
     command: &UpCommand,
-    state: &State,
-    folder: &FleetFolder,
+    scene: &Scene<'_>,
     before: Option<Ledger>,
-    alive: Timestamp,
     binaries: AgentBinaries,
 ) -> Result<Exit, Error> {
-    let outlook = outlook(command, state, folder, before, alive, &binaries).await?;
+    let outlook = outlook(command, scene.state, scene.folder, before, scene.alive, &binaries).await?;
     show::say(&preview(command, &outlook));
     let sites = outlook.sites.clone();
-    let mut raising = begin(command, folder, outlook).await?;
+    let mut raising = begin(command, scene.folder, outlook).await?;
     let mut signals = Signals::listen().map_err(|error| Error::Unexpected(Box::new(error)))?;
     match make(command, &mut raising, &sites, &Arc::new(binaries), &mut signals).await {
         Ok(exit) => Ok(exit),

@@ -121,6 +121,16 @@ pub static REQUEST: Keys = Keys {
             Text,
             "where an answer names its backend: header:NAME, cookie:NAME",
         ),
+        flag(
+            "balancer",
+            Text,
+            "how the balancer picks a backend: haproxy-source, ...",
+        ),
+        flag(
+            "backends",
+            Or(&[Number, Text]),
+            "those behind it, in its order: 4, 4:2,1,1,1, or names",
+        ),
     ],
 };
 

@@ -101,6 +101,12 @@ fn requests_are_answers_and_clients_are_upgrades() {
     assert_eq!((&by_requests.disagreement, &by_requests.unknown), (&None, &None));
     let known = by_requests.known.unwrap();
     assert_eq!(known.names, ["s1", "s2", "s3"]);
+    assert_eq!(known.alike(), None, "one was down");
+    let (mut up, mut unlike) = (known.clone(), known.clone());
+    up.up[2] = true;
+    assert_eq!(up.alike(), Some(&known.names[..]));
+    (unlike.up[2], unlike.weights[0]) = (true, 1);
+    assert_eq!(unlike.alike(), None);
     assert_eq!(
         (&known.up[..], &known.weights[..]),
         (&[true, true, false][..], &[10, 10, 10][..])

@@ -11,7 +11,11 @@ use crate::{Result, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// Of the playbooks that are written.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 pub const CASES: &[super::Case] = &[
     ("conformance::socketio_4_by_websocket", socketio::<4, 4, 0>),
@@ -49,8 +53,12 @@ const UPGRADED: u64 = 1_300;
 struct Scenario {
     name: &'static str,
     namespace: &'static str,
-    /// Socket.IO: an emit's array; raw: a message.
+    /// Further namespaces that each client enters; it says the same in all of them.
+    further: &'static [&'static str],
+    /// Socket.IO: an emit's array, `{"hex": ".."}` in it being bytes; raw: a message.
     says: Option<&'static str>,
+    /// What only steps can say to swarm: the emits, one after the other, as a playbook's.
+    steps: Option<&'static str>,
     ack: bool,
     /// What /admin wants to know: as auth in version 4, in the query in version 2.
     token: bool,
@@ -65,7 +73,9 @@ struct Scenario {
 const PLAIN: Scenario = Scenario {
     name: "",
     namespace: "/",
+    further: &[],
     says: None,
+    steps: None,
     ack: false,
     token: false,
     hold: SHORT,
@@ -73,7 +83,7 @@ const PLAIN: Scenario = Scenario {
     ends_alike: true,
 };
 
-const SOCKETIO: [Scenario; 9] = [
+const SOCKETIO: [Scenario; 12] = [
     Scenario {
         name: "acks-and-heartbeats",
         says: Some(r#"["echo","naïve 😀",null,[1.5],{"i":1}]"#),
@@ -115,6 +125,34 @@ const SOCKETIO: [Scenario; 9] = [
         name: "nowhere",
         namespace: "/nope",
         ends_alike: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "several-namespaces",
+        further: &["/chat", "/nope"],
+        says: Some(r#"["echo",{"i":1}]"#),
+        steps: Some(
+            r#"{ join = "/chat" }, { join = "/nope", on-failure = "continue" },
+               { emit = { event = "echo", args = [{ i = 1 }], ack = true } },
+               { emit = { event = "echo", args = [{ i = 1 }], ack = true, namespace = "/chat" } },"#,
+        ),
+        ack: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "binary",
+        says: Some(r#"["bin",{"hex":"010203"},"between",{"deep":[{"hex":"00ff"}]}]"#),
+        steps: Some(
+            r#"{ emit = { event = "bin", args = [{ "$base64" = "AQID" }, "between", { deep = [{ "$base64" = "AP8=" }] }], ack = true } },"#,
+        ),
+        ack: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "binary-without-an-ack",
+        namespace: "/chat",
+        says: Some(r#"["bin",{"hex":"010203"}]"#),
+        steps: Some(r#"{ emit = { event = "bin", args = [{ "$base64" = "AQID" }], namespace = "/chat" } },"#),
         ..PLAIN
     },
     Scenario {
@@ -256,7 +294,7 @@ fn real(meeting: &Meeting, scenario: &Scenario) -> Command {
         "version": meeting.version,
         "transport": meeting.transport,
         "clients": CLIENTS,
-        "namespaces": [scenario.namespace],
+        "namespaces": [&[scenario.namespace], scenario.further].concat(),
         "query": {"case": scenario.name, "with": "a b&c"},
         "emits": says.collect::<Vec<Value>>(),
         "ack": scenario.ack,
@@ -275,7 +313,11 @@ fn real(meeting: &Meeting, scenario: &Scenario) -> Command {
 }
 
 fn swarm(lab: &Lab, meeting: &Meeting, scenario: &Scenario) -> Result<Attacking> {
-    let mut attack = Attack::new(lab, &target(meeting)).hosts("h1").with(&format!(
+    let attack = match scenario.steps {
+        Some(steps) => Attack::playbook(lab, &book(lab, meeting, scenario, steps)?),
+        None => Attack::new(lab, &target(meeting)),
+    };
+    let mut attack = attack.hosts("h1").with(&format!(
         "--eio {} --transport {} -c {CLIENTS} --connect-rate max --hold {}ms --query case={} --query",
         meeting.eio,
         meeting.transport,
@@ -288,6 +330,9 @@ fn swarm(lab: &Lab, meeting: &Meeting, scenario: &Scenario) -> Result<Attacking>
         if let Some(says) = scenario.says {
             attack = attack.word("--message").word(says);
         }
+        return attack.start();
+    }
+    if scenario.steps.is_some() {
         return attack.start();
     }
     attack = attack.with("--socketio --namespace").word(scenario.namespace);
@@ -304,6 +349,27 @@ fn swarm(lab: &Lab, meeting: &Meeting, scenario: &Scenario) -> Result<Attacking>
         };
     }
     attack.start()
+}
+
+/// The scenario as a playbook: its file.
+fn book(lab: &Lab, meeting: &Meeting, scenario: &Scenario, steps: &str) -> Result<String> {
+    let folder = lab.folder.join("conformance");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join(format!(
+        "{}-{}.toml",
+        scenario.name,
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    ));
+    let (target, namespace) = (target(meeting), scenario.namespace);
+    std::fs::write(
+        &file,
+        format!(
+            "target = \"{target}\"\nengine = \"socketio\"\n[[flow]]\nname = \"{name}\"\nsteps = [\n\
+             {{ connect = {{ namespace = \"{namespace}\" }} }},\n{steps}\n]\n",
+            name = scenario.name,
+        ),
+    )?;
+    Ok(file.display().to_string())
 }
 
 /// Waits for both. That the server ends or refuses clients makes swarm's exit code 4, which says nothing here.

@@ -13,13 +13,16 @@ mod down_hosts;
 mod ends;
 mod exec;
 mod fleet;
+mod fleet_cover;
 mod fleet_ends;
 mod fleet_faults;
 mod fleet_many;
+mod foretold;
 mod hosts_refused;
 mod odd_hosts;
 mod paths;
 mod playbooks;
+mod predicted;
 mod reconnect;
 mod smoke;
 mod spread;
@@ -45,11 +48,14 @@ pub fn all() -> Vec<Trial> {
         cloud_smoke::CASES,
         cloud_calls::CASES,
         fleet::CASES,
+        fleet_cover::CASES,
         fleet_ends::CASES,
         fleet_faults::CASES,
         fleet_many::CASES,
         odd_hosts::CASES,
         spread::CASES,
+        predicted::CASES,
+        foretold::CASES,
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,

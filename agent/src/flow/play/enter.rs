@@ -9,7 +9,7 @@ use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::socketio::{self, Entry};
 use crate::engine::websocket;
 use crate::flow::cast::Caster;
-use crate::flow::client::record;
+use crate::flow::client::{FAREWELL, record};
 use crate::flow::comeback::{closed, comes_back};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::flow::{Act, Connect, Reconnect};
@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// So long a closing client waits for its server.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// So long a client that goes in the middle of its flow waits for its server.
+const SHORT_FAREWELL: Duration = Duration::from_secs(1);
 
 /// How a session is to be opened, its texts made.
 struct Way {
@@ -270,7 +270,8 @@ impl Player {
             caster.left(Instant::now());
         }
         stand.leave();
-        let until = Instant::now() + FAREWELL;
+        let patience = if self.closes() { FAREWELL } else { SHORT_FAREWELL };
+        let until = Instant::now() + patience;
         let gone = poll_fn(|cx| {
             while let Some(stand) = &mut self.stand {
                 match stand.poll(cx) {

@@ -46,9 +46,7 @@ impl Player {
         let Some(script) = &self.program().script else { return };
         let worker = &self.room.worker;
         let program = self.program();
-        let row = super::stage::row(program, &worker.share, self.number)
-            .iter()
-            .enumerate();
+        let row = self.columns().iter().enumerate();
         let column = |at: usize| program.columns.get(at).cloned().unwrap_or_else(|| at.to_string());
         let facts = script::Facts {
             conn: self.number,

@@ -29,7 +29,7 @@ pub use stage::Stage;
 use super::backoff;
 use super::client::due;
 use super::room::{Post, Room};
-use crate::wire::flow::{Act, OnFailure, Wait};
+use crate::wire::flow::{Act, OnFailure, Text, Wait};
 use cursor::{Cursor, Next};
 use player::{Did, Ended, Manner, Player, Stop};
 use stage::Line;
@@ -105,6 +105,8 @@ impl Player {
         let (room, number) = (Rc::clone(&self.room), self.number);
         let mut cursor = Cursor::default();
         let mut in_a_row = 0;
+        // steps that take no time share an instant: reading the clock would be most of their cost
+        let mut now = Instant::now();
         loop {
             if self.closes() {
                 return End::Done;
@@ -112,22 +114,31 @@ impl Player {
             if self.lost.is_some() || self.done {
                 return self.end();
             }
-            let now = Instant::now();
             let ended = match cursor.next(&track.lines, now, |period| room.phase(number, period)) {
                 Next::Over => break,
-                Next::Wait(at) => self.rest(Some(at), Manner::Exact).await.map(|()| Did::Well),
+                Next::Wait(at) => {
+                    in_a_row = 0;
+                    self.rest(Some(at), Manner::Exact).await.map(|()| Did::Well)
+                }
                 Next::Yield => {
                     tokio::task::yield_now().await;
                     Ok(Did::Well)
                 }
                 Next::Act(at, due) => {
+                    let line = &track.lines[at];
+                    self.round = cursor.round();
                     in_a_row += 1;
                     if in_a_row % IN_A_ROW == 0 {
                         tokio::task::yield_now().await;
+                        now = Instant::now();
                     }
-                    self.round = cursor.round();
-                    let line = &track.lines[at];
-                    let ended = self.act(at, line, due).await;
+                    let ended = match &line.act {
+                        Act::Set { slot, value } => match self.sets(at, *slot, value, now) {
+                            Ok(Did::Well) => continue,
+                            ended => ended,
+                        },
+                        _ => self.act(at, line, due).await,
+                    };
                     if ended == Ok(Did::Badly) {
                         if self.away.is_some() && matches!(line.act, Act::Connect(_)) {
                             let again = !self.turned_away;
@@ -145,6 +156,7 @@ impl Player {
                     }
                 }
             };
+            now = Instant::now();
             match ended {
                 Ok(_) => {}
                 Err(Stop::Closing) => return End::Done,
@@ -179,21 +191,24 @@ impl Player {
             Act::Http(http) => self.http(at, http, due).await,
             Act::Script(script) => self.script(at, line, script, due).await,
             Act::Wait(wait) => self.wait(wait).await,
-            Act::Set { slot, value } => {
-                let made = text::value(value, &self.facts(Instant::now()));
-                match made {
-                    Ok(value) => {
-                        self.set(*slot, value);
-                        Ok(Did::Well)
-                    }
-                    Err(unmade) => {
-                        let hit = self.hit(at, None)?;
-                        self.unmade(&hit, at, &unmade)
-                    }
-                }
+            // the flow itself does these
+            Act::Set { .. } | Act::Every(_) | Act::Repeat(_) => Ok(Did::Well),
+        }
+    }
+
+    fn sets(&mut self, at: usize, slot: u16, value: &Text, now: Instant) -> Ended {
+        let mut buffer = self.stage.buffer.take();
+        let made = text::value(value, &self.facts(now), &mut buffer);
+        self.stage.buffer.replace(buffer);
+        match made {
+            Ok(value) => {
+                self.set(slot, value);
+                Ok(Did::Well)
             }
-            // the cursor goes into them
-            Act::Every(_) | Act::Repeat(_) => Ok(Did::Well),
+            Err(unmade) => {
+                let hit = self.hit(at, None)?;
+                self.unmade(&hit, at, &unmade)
+            }
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Player {
     pub track: Rc<Track>,
     /// Over the whole swarm.
     pub number: u64,
+    /// Its row of the CSV file.
+    row: Option<usize>,
     /// Its own target.
     pub target: u16,
     /// All its sockets are bound to it.
@@ -127,6 +129,7 @@ impl Player {
         let target = worker.target_of(number);
         Some(Box::new(Self {
             number,
+            row: row(&worker.share, number),
             target,
             source: worker.dialer.next_source(target),
             local: None,
@@ -160,6 +163,13 @@ impl Player {
     pub fn program(&self) -> &Program {
         let program = self.room.worker.share.program.as_deref();
         program.expect("a player is only made where there is a playbook")
+    }
+
+    /// Its row of the CSV file.
+    pub fn columns(&self) -> &[String] {
+        self.row
+            .and_then(|row| self.program().rows.get(row))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The thread's recorder.
@@ -201,7 +211,7 @@ impl Player {
             round: self.round,
             run: &share.run,
             backend: &self.backend,
-            columns: row(program, share, self.number),
+            columns: self.columns(),
             slots: &self.slots,
             stamp: None,
             dice: &self.dice,

@@ -5,7 +5,7 @@ use super::dice::scrambled;
 use crate::codec::backend::BackendNames;
 use crate::net::Dialer;
 use crate::script;
-use crate::wire::flow::{Act, Answer, Counted, Flow, OnFailure, Program, Reply};
+use crate::wire::flow::{Act, Answer, Counted, Flow, OnFailure, Reply};
 use crate::wire::share::{Engine, Share};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -158,12 +158,9 @@ pub fn only_http(share: &Share) -> bool {
     matches!(share.engine, Engine::Http(_))
 }
 
-/// The row of the CSV file of client `n`.
-pub fn row<'a>(program: &'a Program, share: &Share, n: u64) -> &'a [String] {
-    let place = share.deal.place(n).and_then(|place| usize::try_from(place).ok());
-    place
-        .and_then(|place| program.rows.get(place))
-        .map_or(&[], Vec::as_slice)
+/// Which of the host's rows of the CSV file is client `n`'s.
+pub fn row(share: &Share, n: u64) -> Option<usize> {
+    share.deal.place(n).and_then(|place| usize::try_from(place).ok())
 }
 
 fn looks_inside(act: &Act) -> bool {

@@ -35,8 +35,9 @@ pub fn made(text: &Text, facts: &Facts<'_>) -> Result<String, Unmade> {
     Ok(out)
 }
 
-/// What a variable is set to: one value alone keeps its kind, all else is a text.
-pub fn value(text: &Text, facts: &Facts<'_>) -> Result<Value, Unmade> {
+/// What a variable is set to: one value alone keeps its kind, all else is a text. It is written in `buffer` first, which
+/// many share, so that it takes no more memory than it needs.
+pub fn value(text: &Text, facts: &Facts<'_>, buffer: &mut String) -> Result<Value, Unmade> {
     if let [Piece::Value(expression) | Piece::Json(expression)] = text.0.as_slice() {
         return Ok(match facts.of(expression)? {
             Made::Number(number) => Value::Number(number),
@@ -44,7 +45,9 @@ pub fn value(text: &Text, facts: &Facts<'_>) -> Result<Value, Unmade> {
             Made::Json(json) => Value::Json(json.into()),
         });
     }
-    Ok(Value::Text(made(text, facts)?.into()))
+    buffer.clear();
+    write(text, facts, buffer)?;
+    Ok(Value::Text(buffer.as_str().into()))
 }
 
 /// The value of a header: no line feed may come into it from outside.
@@ -70,10 +73,7 @@ pub fn percent_encoded(text: &str, out: &mut String) {
 
 fn raw(made: &Made<'_>, out: &mut String) {
     match made {
-        Made::Number(number) => {
-            // a String takes whatever is written to it
-            let _ = write!(out, "{number}");
-        }
+        Made::Number(number) => out.push_str(itoa::Buffer::new().format(*number)),
         Made::Text(text) => out.push_str(text),
         Made::Json(json) => out.push_str(json),
     }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_variable_keeps_the_kind_of_a_value_that_stands_alone() {
-        let set = |pieces| with(|facts| value(&Text(pieces), &facts)).unwrap();
+        let set = |pieces| with(|facts| value(&Text(pieces), &facts, &mut String::from("left"))).unwrap();
         assert_eq!(set(vec![Piece::Value(slot(0))]), Value::Number(5));
         assert_eq!(set(vec![Piece::Json(slot(2))]), Value::Json("{\"a\":[1,null]}".into()));
         assert_eq!(
