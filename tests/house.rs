@@ -84,7 +84,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("net", &["wire"]),
     ("pacer", &["wire"]),
     ("preflight", &["pacer", "recorder", "wire"]),
-    ("probe", &["engine", "net", "wire"]),
+    ("probe", &["codec", "engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
         "run",

@@ -14,6 +14,7 @@ pub mod figures;
 pub mod fixture;
 pub mod identities;
 pub mod mismatch;
+pub mod observed;
 pub mod parts;
 pub mod planned;
 pub mod rows;
@@ -30,10 +31,10 @@ pub use summary::Summary;
 pub use verdict::exit_code;
 pub use warning::Warning;
 
-use crate::balancer::rule::Balancer;
-use crate::balancer::{self, Affinity, Clues, Evidence, Explained, Matrix, Seen, Unit};
+use crate::balancer::{self, Affinity, Balancer, Clues, Evidence, Explained, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::{plausible, server};
+use crate::watch::compare::Known;
 use mismatch::Mismatch;
 use std::collections::BTreeMap;
 use summary::{GroupRow, HostRow, HostStatus, Latencies, Part, Protocol, Run, SourceRow, Status};
@@ -97,6 +98,7 @@ pub fn merge(outcome: &Outcome) -> Summary {
     };
     let doubts = doubts::warnings(outcome, &summary, &counts);
     summary.warnings.extend(doubts);
+    summary.warnings.extend(observed::seen_as(&summary.sources));
     judge_backends(&mut summary, &plan.backend_from, &counts, clients);
     if let Some(watched) = &outcome.watched {
         beside::add(&mut summary, plan, watched);
@@ -259,7 +261,10 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         Some(why) if *from == BackendFrom::Usual => {
             let text = format!("{} was taken for the backend's name and dropped: {why}", by.join(", "));
             summary.backends.clear();
-            summary.sources.iter_mut().for_each(|source| source.backends.clear());
+            for source in &mut summary.sources {
+                source.backends.clear();
+                source.spans.clear();
+            }
             if let Some(broadcast) = &mut summary.broadcast {
                 broadcast.forget_pairs();
             }
@@ -284,11 +289,18 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         keep_cookies: summary.run.keep_cookies,
     };
     summary.affinity = balancer::judge(&summary.matrix, &evidence);
+    summary.affinity.breaks = observed::breaks(&summary.sources, counts);
+    summary.affinity.moves = observed::moves(summary, counts, clients);
+    let slow = observed::slow_backends(summary);
+    summary.warnings.extend(slow);
 }
 
 /// Says why sources reached the backends that they did, as far as that is known.
 fn explain_backends(summary: &mut Summary, named: Option<&Balancer>) {
-    let known = summary.comparison.as_ref().and_then(|comparison| comparison.known.as_ref());
+    let known = summary
+        .comparison
+        .as_ref()
+        .and_then(|comparison| comparison.known.as_ref());
     let clues = Clues {
         known: known.and_then(Known::alike),
         named,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::histogram::Histogram;
+use swarm_agent::wire::observed::Span;
 use swarm_agent::wire::report::{FlowRow, Latency, Tally};
 use swarm_agent::wire::share::{Carrier, Load};
 
@@ -301,6 +302,10 @@ pub struct SourceRow {
     pub errors: u64,
     /// Clients (held) or answered hits (http) by backend, by name.
     pub backends: Vec<(String, u64)>,
+    /// When it met each of them, by name.
+    pub spans: Vec<Span>,
+    /// The addresses that it was seen as, rising.
+    pub seen_as: Vec<IpAddr>,
     /// Of the summary's `row_latency`; empty for a lost host.
     pub latency: Histogram,
 }
@@ -310,11 +315,13 @@ pub struct SourceRow {
 pub struct BackendRow {
     /// Name.
     pub name: String,
-    /// Clients, or TCP connections for http.
+    /// Clients that stood on it; for http TCP connections whose first answer it gave.
     pub connections: u64,
+    /// Connections lost on it.
+    pub dropped: u64,
     /// Hits it answered.
     pub requests: u64,
-    /// Failed ones.
+    /// Failed hits, connections it refused, connections lost on it.
     pub errors: u64,
     /// HTTP requests of its clients that poll.
     pub polls: u64,

@@ -6,6 +6,7 @@ use super::beside_json::{BalancerJson, MetricJson};
 use super::broadcast::BroadcastJson;
 use super::flows::FlowJson;
 use super::load::LoadJson;
+use super::observed::{BreaksJson, MoveJson};
 use super::rows::{BackendJson, ErrorJson, GroupJson, HostJson, LatencyJson, SecondJson, SourceJson, TargetJson};
 use crate::merge::summary::{Judged, Latencies, Part, Rates, Summary};
 use crate::merge::{Warning, doubts};
@@ -174,6 +175,10 @@ struct AffinityJson {
     because: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaks: Option<BreaksJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<MoveJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -282,6 +287,8 @@ pub fn report(summary: &Summary) -> Report {
             idle: affinity.idle.clone(),
             because: affinity.because.clone(),
             unknown: affinity.unknown.clone(),
+            breaks: affinity.breaks.as_ref().map(BreaksJson::of),
+            moves: affinity.moves.iter().map(MoveJson::of).collect(),
         },
         events: events(summary),
         balancer: BalancerJson::of(summary),

@@ -14,6 +14,7 @@ mod flows;
 pub mod json;
 pub mod live;
 mod load;
+mod observed;
 mod rows;
 pub mod spread;
 pub mod tables;

@@ -1,6 +1,6 @@
 //! The result of a run as text. Pure. Never here: single tables (`tables`), writing.
 
-use super::{beside, broadcast, clean, figures, flows, tables};
+use super::{beside, broadcast, clean, figures, flows, observed, tables};
 use crate::merge::Warning;
 use crate::merge::summary::{HostStatus, Summary};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ fn balancer(summary: &Summary) -> String {
         .filter(|_| affinity.verdict.is_none())
         .map(|over| format!("busiest {over:.2} times the mean"));
     let facts: Vec<String> = [by, reached, busiest].into_iter().flatten().collect();
-    let mut text = tables::matrix(summary);
+    let mut text = tables::matrix(summary) + &observed::backends(summary);
     if !facts.is_empty() {
         text += &format!("{}\n", facts.join(", "));
     }
@@ -93,7 +93,7 @@ fn balancer(summary: &Summary) -> String {
     {
         text += &format!("{}\n", clean::line(words));
     }
-    text
+    text + &observed::words(affinity) + &observed::seen(summary)
 }
 
 fn doubts(word: &str, warnings: &[Warning]) -> String {

@@ -36,6 +36,10 @@ pub const SHORT: Duration = Duration::from_secs(3);
 pub const RUNTIME: u16 = 17091;
 /// nginx's stub_status, at `/status`.
 pub const STUB_STATUS: u16 = 17092;
+/// HAProxy, source hash for everything, that tells each client in X-Client as whom it sees it; and the same behind a relay of
+/// TCP, which is all that it sees then.
+pub const SEEN: u16 = 17095;
+pub const SEEN_SHARED: u16 = 17096;
 /// As STICKY, over TLS with a self-signed certificate for the bridge's address and localhost.
 pub const TLS: u16 = 17443;
 /// TLS that answers only to the name SNI_NAME, with a certificate of the lab's own authority.
@@ -205,6 +209,14 @@ fn haproxy_more() -> Result<String> {
             server_lines(servers)?
         )?;
     }
+    write!(
+        out,
+        "frontend seen\n{}  default_backend seen\nbackend seen\n  balance source\n  http-response set-header X-Client \
+         %[src]\n{}listen seen_shared\n  mode tcp\n{}  server seen {BRIDGE_ADDRESS}:{SEEN}\n",
+        binds(SEEN),
+        server_lines(&SOCKETIO)?,
+        binds(SEEN_SHARED)
+    )?;
     for (code, port) in [(301, TO_HTTPS_301), (308, TO_HTTPS_308)] {
         writeln!(
             out,

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod frame;
 pub mod histogram;
 pub mod message;
+pub mod observed;
 pub mod report;
 pub mod share;
 

@@ -88,7 +88,8 @@ pub struct AttackArgs {
     /// After the last hit, for what is in flight [default: the smaller of --timeout and 10s]
     #[arg(long, value_name = "T", help_heading = AT)]
     pub grace: Option<String>,
-    /// Where an answer names its backend: header:NAME or cookie:NAME [default: the usual ones]
+    /// Where a backend is named: header:NAME, cookie:NAME, body:/pointer, event:NAME[/pointer], message[:/pointer] [default:
+    /// the usual headers and cookies]
     #[arg(long, value_name = "WHERE", help_heading = AT)]
     pub backend_from: Option<String>,
     /// Read the balancer's statistics beside the run and set its counts against ours: HAProxy's page, nginx's stub_status, or HAProxy's runtime socket as tcp://HOST:PORT or unix:/PATH; #www,api: only of these proxies
@@ -102,6 +103,9 @@ pub struct AttackArgs {
     pub watch_metrics: Vec<String>,
     #[command(flatten, next_help_heading = AT)]
     pub balanced: BalancerArgs,
+    /// Where an answer tells the address that it was asked from: header:NAME or body:/pointer
+    #[arg(long, value_name = "WHERE", help_heading = AT)]
+    pub seen_as_from: Option<String>,
     /// You may load these targets; without it you are asked for each that is neither loopback nor private
     #[arg(long, help_heading = AT)]
     pub yes: bool,

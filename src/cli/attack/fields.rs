@@ -85,6 +85,7 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
         "lb-stats" => Text(&mut args.lb_stats),
         "lb-stats-auth" => Text(&mut args.lb_stats_auth),
         "watch-metrics" => Texts(&mut args.watch_metrics),
+        "seen-as-from" => Text(&mut args.seen_as_from),
         "method" => Text(&mut args.method),
         "data" => Text(&mut args.data),
         "data-file" => File(&mut args.data_file),

@@ -8,6 +8,7 @@ mod fields;
 mod held;
 pub mod later;
 mod load;
+mod observed;
 pub(super) mod outputs;
 mod pages;
 pub mod played;
@@ -142,6 +143,8 @@ fn plain(
     }
     let hosts = args.crew.hosts(&around.fleets, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
+    let backend_from = observed::backend_from(args, &engine)?;
+    let seen_from = observed::seen_from(args, &engine)?;
     let limits = request::limits(args, &mut noted)?;
     let speaks = protocol::says_something(&engine);
     let mut load = match flows {
@@ -173,7 +176,8 @@ fn plain(
         broadcast,
         request,
         tls: request::tls(args)?,
-        backend_from: request::backend_from(args)?,
+        backend_from,
+        seen_from,
         balancer: args.balanced.read()?,
         limits,
         sources: args.crew.sources()?,

@@ -119,7 +119,12 @@ pub static REQUEST: Keys = Keys {
         flag(
             "backend-from",
             Text,
-            "where an answer names its backend: header:NAME, cookie:NAME",
+            "where a backend is named: header:NAME, cookie:NAME, body:/pointer, event:NAME/pointer, message:/pointer",
+        ),
+        flag(
+            "seen-as-from",
+            Text,
+            "where an answer tells the address that it was asked from: header:NAME, body:/pointer",
         ),
         flag(
             "balancer",

@@ -19,6 +19,7 @@ mod fleet_faults;
 mod fleet_many;
 mod foretold;
 mod hosts_refused;
+mod observed;
 mod odd_hosts;
 mod paths;
 mod playbooks;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Trial> {
         crowd::CASES,
         stickiness::CASES,
         reconnect::CASES,
+        observed::CASES,
         clocks::CASES,
         ends::CASES,
         exec::CASES,

@@ -84,6 +84,11 @@ async fn run(
             Ok((answer, received)) => {
                 reach.traffic.add(request.len(), received);
                 reach.keep_cookies(&answer);
+                if first {
+                    reach.sits(&answer);
+                } else {
+                    reach.answered(&answer, path, current.ends.0.ip());
+                }
                 current.used = true;
                 let verdict = if answer.status == 200 {
                     Ok(answer)
