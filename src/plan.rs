@@ -5,6 +5,7 @@
 
 use crate::balancer::Balancer;
 use crate::requirement::Requirement;
+use crate::watch::Watch;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use swarm_agent::wire::flow::Program;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub min_hosts: MinHosts,
     /// What the result must satisfy.
     pub requirements: Vec<Requirement>,
+    /// What is read beside the run.
+    pub watch: Watch,
     /// Any warning fails the run.
     pub strict: bool,
     /// Print every packet of one client.

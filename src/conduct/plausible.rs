@@ -69,7 +69,7 @@ fn counts(counts: &Counts) -> bool {
         && counts.strays.first.as_ref().is_none_or(|stray| stray.at_us < MOST)
         && departures(&counts.departures)
         && counts.backends.iter().all(|row| {
-            let counts = [row.connections, row.dropped, row.requests, row.errors];
+            let counts = [row.connections, row.dropped, row.requests, row.errors, row.polls];
             counts.iter().all(|n| *n < MOST) && histogram(&row.latency)
         })
         && counts.flows.iter().all(|flow| {

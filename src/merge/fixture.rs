@@ -1,8 +1,10 @@
 //! Outcomes that add up, for tests: made from samples as an honest agent would report them.
 
 mod played;
+mod watched;
 
 pub use played::played;
+pub use watched::watched;
 
 use crate::conduct::outcome::{Clock, Ended, HostEnd, HostOutcome, Outcome, Progress};
 use crate::plan::{MinHosts, Plan};
@@ -241,6 +243,7 @@ fn counts(host: u32, tally: Tally, connections: u64, clients: bool) -> Counts {
             dropped: 0,
             requests: answered,
             errors: tally.failed,
+            polls: 0,
             latency: Histogram::default(),
         }],
         targets: vec![TargetRow {
@@ -265,6 +268,7 @@ fn outcome(engine: Engine, load: Load, hosts: u32, work: fn(&Share) -> Vec<Part>
         ended: Ended::Complete,
         hosts,
         warnings: Vec::new(),
+        watched: None,
     }
 }
 
@@ -374,6 +378,7 @@ fn plan(engine: Engine, load: Load) -> Plan {
         sources: Vec::new(),
         min_hosts: MinHosts::Percent(100.0),
         requirements: Vec::new(),
+        watch: crate::watch::Watch::default(),
         strict: false,
         trace: false,
         defaults: Vec::new(),

@@ -4,6 +4,7 @@
 //! the intervals that it had sent; a refused one nothing. Where a sum does not add up ([`identities`]) the run is
 //! `incomplete`; every other doubt ([`doubts`]) is a warning beside the result.
 
+pub mod beside;
 pub mod broadcast;
 pub mod clocks;
 pub mod doubts;
@@ -30,9 +31,10 @@ pub use summary::Summary;
 pub use verdict::exit_code;
 pub use warning::Warning;
 
-use crate::balancer::{self, Affinity, Clues, Evidence, Explained, Matrix, Seen, Unit};
+use crate::balancer::{self, Affinity, Balancer, Clues, Evidence, Explained, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::{plausible, server};
+use crate::watch::compare::Known;
 use mismatch::Mismatch;
 use std::collections::BTreeMap;
 use summary::{GroupRow, HostRow, HostStatus, Latencies, Part, Protocol, Run, SourceRow, Status};
@@ -85,6 +87,8 @@ pub fn merge(outcome: &Outcome) -> Summary {
         matrix: Matrix::default(),
         affinity: Affinity::default(),
         broadcast,
+        watched: None,
+        comparison: None,
         timeline,
         requirements: Vec::new(),
         notes: doubts::notes(&plan.load),
@@ -96,11 +100,10 @@ pub fn merge(outcome: &Outcome) -> Summary {
     summary.warnings.extend(doubts);
     summary.warnings.extend(observed::seen_as(&summary.sources));
     judge_backends(&mut summary, &plan.backend_from, &counts, clients);
-    let clues = Clues {
-        known: None,
-        named: plan.balancer.as_ref(),
-    };
-    explain_backends(&mut summary, &clues);
+    if let Some(watched) = &outcome.watched {
+        beside::add(&mut summary, plan, watched);
+    }
+    explain_backends(&mut summary, plan.balancer.as_ref());
     summary.run.status = verdict::status(outcome.ended, &mismatches, &summary);
     summary
 }
@@ -296,16 +299,25 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
 }
 
 /// Says why sources reached the backends that they did, as far as that is known.
-fn explain_backends(summary: &mut Summary, clues: &Clues<'_>) {
+fn explain_backends(summary: &mut Summary, named: Option<&Balancer>) {
+    let known = summary
+        .comparison
+        .as_ref()
+        .and_then(|comparison| comparison.known.as_ref());
+    let clues = Clues {
+        known: known.and_then(Known::alike),
+        named,
+    };
     let Explained {
         known,
         rule,
         idle,
         because,
         unknown,
-    } = balancer::explain(&summary.matrix, clues);
+    } = balancer::explain(&summary.matrix, &clues);
     let affinity = &mut summary.affinity;
-    affinity.known = known;
+    // what the balancer says of itself is surer than what was said of it
+    affinity.known = affinity.known.or(known);
     affinity.rule = rule;
     affinity.idle = idle;
     affinity.because = because;

@@ -206,6 +206,7 @@ pub fn backends(hosts: &[(&str, &Counts)], clients: bool) -> Vec<BackendRow> {
             dropped: 0,
             requests: 0,
             errors: 0,
+            polls: 0,
             share: None,
             latency: Histogram::default(),
         });
@@ -213,6 +214,7 @@ pub fn backends(hosts: &[(&str, &Counts)], clients: bool) -> Vec<BackendRow> {
         row.dropped += backend.dropped;
         row.requests += backend.requests;
         row.errors += backend.errors;
+        row.polls += backend.polls;
         row.latency.add(&backend.latency);
     }
     let load = |row: &BackendRow| {

@@ -4,6 +4,8 @@ use super::broadcast::Broadcasts;
 use super::warning::Warning;
 use crate::balancer::{Affinity, Matrix};
 use crate::conduct::server::Server;
+use crate::watch::compare::Comparison;
+use crate::watch::watched::Watched;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::fault::FaultKind;
@@ -58,6 +60,10 @@ pub struct Summary {
     pub affinity: Affinity,
     /// What came of broadcasts, where the plan has any.
     pub broadcast: Option<Broadcasts>,
+    /// What was read beside it: the balancer's statistics, metrics.
+    pub watched: Option<Watched>,
+    /// What the balancer counted against what swarm counted.
+    pub comparison: Option<Comparison>,
     /// Second by second.
     pub timeline: Vec<Second>,
     /// What was required and what came of it. `merge` leaves it empty.
@@ -317,6 +323,8 @@ pub struct BackendRow {
     pub requests: u64,
     /// Failed hits, connections it refused, connections lost on it.
     pub errors: u64,
+    /// HTTP requests of its clients that poll.
+    pub polls: u64,
     /// Its share of all clients (held) or hits (http) whose backend is known, 0 to 1.
     pub share: Option<f64>,
     /// Of the summary's `row_latency`; empty for a lost host.

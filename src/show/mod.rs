@@ -2,6 +2,8 @@
 //!
 //! Never here: measuring, merging, deciding how a run ended.
 
+mod beside;
+mod beside_json;
 mod broadcast;
 pub mod check;
 pub mod clean;

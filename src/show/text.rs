@@ -1,6 +1,6 @@
 //! The result of a run as text. Pure. Never here: single tables (`tables`), writing.
 
-use super::{broadcast, clean, figures, flows, observed, tables};
+use super::{beside, broadcast, clean, figures, flows, observed, tables};
 use crate::merge::Warning;
 use crate::merge::summary::{HostStatus, Summary};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub fn render(summary: &Summary) -> String {
         tables::errors(summary),
         hosts(summary),
         balancer(summary),
+        beside::text(summary),
         broadcast::text(summary),
         tables::parts(summary),
         tables::requirements(summary),

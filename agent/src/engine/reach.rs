@@ -6,7 +6,7 @@ use super::seat::{Seat, Strayed};
 use crate::codec::backend::{BODY_READ, BackendNames, Found};
 use crate::codec::cookie::Jar;
 use crate::net::{Dialed, Dialer};
-use crate::recorder::ConnectTimes;
+use crate::recorder::{BackendId, ConnectTimes};
 use crate::trace::Trace;
 use crate::wire::fault::Fault;
 use crate::wire::report::Latency;
@@ -65,6 +65,10 @@ pub struct Reach {
     pub steps: RefCell<Vec<(Latency, Duration)>>,
     /// Why the client stays on polling, not yet taken.
     pub stays: RefCell<Option<Box<Fault>>>,
+    /// Polls and posts, not yet taken.
+    pub polls: Cell<u64>,
+    /// The backend that the client stands on.
+    pub home: Cell<Option<BackendId>>,
     /// Where its Engine.IO session sits, when polling opened it.
     seat: RefCell<Option<Box<Seat>>>,
     /// Its session was answered from elsewhere, not yet taken.
@@ -159,6 +163,8 @@ impl Reach {
             dials: RefCell::default(),
             steps: RefCell::default(),
             stays: RefCell::default(),
+            polls: Cell::default(),
+            home: Cell::default(),
             seat: RefCell::default(),
             strayed: RefCell::default(),
         }

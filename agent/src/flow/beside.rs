@@ -24,6 +24,9 @@ pub(super) fn record(reach: &Reach, recorder: &mut Recorder) {
     if let Some(fault) = reach.stays.take() {
         recorder.stays_polling(&fault);
     }
+    if let Some(backend) = reach.home.get() {
+        recorder.polled(backend, reach.polls.take());
+    }
     if let Some(strayed) = reach.strayed.take() {
         let Strayed {
             at,

@@ -83,6 +83,7 @@ pub(super) async fn open(
     let target = reach.target;
     let now = Instant::now();
     worker.recorder.borrow_mut().attempted(due, now);
+    reach.home.set(None);
     let connected = tokio::select! {
         biased;
         connected = Link::open(room, reach, now + worker.dialer.limit()) => connected,
@@ -100,6 +101,7 @@ pub(super) async fn open(
                 .and_then(|(name, by)| recorder.backend(name, by));
             let now = Instant::now();
             recorder.opened(source, backend, target, arrival.remote, Some(now), arrival.times());
+            reach.home.set(backend);
             if let Some(seen) = arrival.seen {
                 recorder.seen(source, seen);
             }
@@ -131,6 +133,8 @@ pub(super) async fn open(
             }))
         }
         Err(failure) => {
+            // of no backend's clients
+            reach.polls.set(0);
             let source = failure.local.or(reach.source).map(|address| recorder.source(address));
             let backend = failure
                 .backend
@@ -311,6 +315,7 @@ impl Client {
         keep_bodies(&mut self.link, &self.room);
         if let Look::Named(Some(backend)) = look {
             self.backend = Some(backend);
+            self.reach.home.set(self.backend);
             if let Some(caster) = &mut self.caster {
                 caster.joined(self.backend, now);
             }

@@ -157,6 +157,7 @@ fn add_backend(known: &mut BackendRow, row: &BackendRow) {
     known.dropped += row.dropped;
     known.requests += row.requests;
     known.errors += row.errors;
+    known.polls += row.polls;
     known.latency.add(&row.latency);
 }
 

@@ -248,6 +248,11 @@ impl Recorder {
         }
     }
 
+    /// Polls and posts of a client of this backend.
+    pub fn polled(&mut self, backend: BackendId, requests: u64) {
+        self.rows.backends[usize::from(backend.0)].polls += requests;
+    }
+
     /// Heartbeats of an Engine.IO session.
     pub fn heartbeats(&mut self, more: Heartbeats) {
         self.tally.heartbeats.seen += more.seen;

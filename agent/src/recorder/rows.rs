@@ -64,6 +64,8 @@ pub struct Backend {
     pub requests: u64,
     /// Failed ones, connections refused and lost.
     pub errors: u64,
+    /// Requests of its clients that poll.
+    pub polls: u64,
     /// Main latency.
     pub latency: Pages,
 }
@@ -138,6 +140,7 @@ impl Rows {
             dropped: 0,
             requests: 0,
             errors: 0,
+            polls: 0,
             latency: Pages::default(),
         });
         if !self.backend_by.iter().any(|known| known == by) {
@@ -243,6 +246,7 @@ impl Rows {
             dropped: b.dropped,
             requests: b.requests,
             errors: b.errors,
+            polls: b.polls,
             latency: latency(&b.latency),
         });
         let targets = self.targets.iter().map(|t| TargetRow {

@@ -233,6 +233,8 @@ pub struct BackendRow {
     pub requests: u64,
     /// Failed hits, connections it refused, connections lost on it.
     pub errors: u64,
+    /// HTTP requests of its clients that poll: polls and posts, the handshake's among them.
+    pub polls: u64,
     /// As [`SourceRow::latency`]. Empty in intervals.
     pub latency: Histogram,
 }

@@ -10,6 +10,7 @@ pub mod later;
 mod load;
 mod observed;
 pub(super) mod outputs;
+mod pages;
 pub mod played;
 mod protocol;
 mod reconnect;
@@ -29,6 +30,7 @@ use crate::playbook::load::Needs;
 use crate::playbook::{self, Book, place};
 use crate::requirement::{Requirement, bare_latency};
 use crate::secret;
+use crate::watch::address::shown;
 use std::path::PathBuf;
 use swarm_agent::wire::report::Latency;
 use swarm_agent::wire::share::Load;
@@ -181,6 +183,7 @@ fn plain(
         sources: args.crew.sources()?,
         min_hosts: args.crew.min_hosts(&mut noted)?,
         requirements,
+        watch: pages::watch(args, around)?,
         strict: args.strict,
         trace: args.trace_one,
         defaults: noted.defaults,
@@ -237,6 +240,13 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     args.emit.iter().for_each(|emit| add(emit, socketio::redact_emit(emit)));
     args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
     args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));
+    args.lb_stats.iter().for_each(|page| add(page, shown(page)));
+    args.lb_stats_auth
+        .iter()
+        .for_each(|login| add(login, secret::redact_user(login)));
+    args.watch_metrics
+        .iter()
+        .for_each(|page| add(page, pages::redact_metrics(page)));
     for payload in [&args.data, &args.message].into_iter().flatten() {
         add(payload, secret::redact_payload(payload));
     }

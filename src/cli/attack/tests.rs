@@ -220,6 +220,42 @@ fn refusals_say_the_right_line() {
         ("http://h/ --cacert no-such-file", "cannot read no-such-file"),
         ("http://h/ --connect-to a:80:b:80", "no target is at a:80"),
         ("http://h/ --connect-to h:80:b", "HOST:PORT:ADDR:PORT"),
+        (
+            "http://h/ --lb-stats lb:8404",
+            "--lb-stats lb:8404: http://, https://, tcp://HOST:PORT or unix:/PATH",
+        ),
+        (
+            "http://h/ --lb-stats-auth u:p",
+            "--lb-stats-auth: for which page? add --lb-stats URL",
+        ),
+        (
+            "http://h/ --lb-stats unix:/x --lb-stats-auth u:p",
+            "a runtime socket asks for no password",
+        ),
+        (
+            "http://h/ --lb-stats http://u:p@lb/ --lb-stats-auth u:p",
+            "give one of them",
+        ),
+        (
+            "http://h/ --lb-stats http://lb/ --lb-stats-auth up",
+            "--lb-stats-auth: it must be USER:PASS",
+        ),
+        (
+            "http://h/ --lb-stats http://lb/ --lb-stats-auth u:env:NONE",
+            "--lb-stats-auth: env:NONE: this variable is not set",
+        ),
+        (
+            "http://h/ --watch-metrics http://a/metrics",
+            "--watch-metrics http://a/metrics: URL=name,name: which metrics?",
+        ),
+        (
+            "http://h/ --watch-metrics http://a/m?k=s3cret=1x",
+            "--watch-metrics http://a/m?***: URL=name,name",
+        ),
+        (
+            "http://h/ --watch-metrics ftp://a/m=up",
+            "--watch-metrics ftp://a/m: http://",
+        ),
         ("http://h/ --balancer haproxy-source", "add --backends 4"),
         ("http://h/ --backends 3", "add --balancer haproxy-source"),
         (
@@ -736,6 +772,41 @@ fn nothing_secret_is_in_the_command() {
         !command.contains("hidden") && command.contains("login,***"),
         "{command}"
     );
+}
+
+#[test]
+fn pages_beside_the_run() {
+    let read = plan(
+        "http://h/ --lb-stats http://lb:8404/haproxy?stats#www --lb-stats-auth u:env:TOKEN \
+         --watch-metrics 'http://a/m?x=1=cpu,lag{q=\"0.9\"}' --watch-metrics http://u:hidden@b/metrics=up",
+    );
+    assert_eq!(
+        read.watch.lines(),
+        [
+            "the balancer's statistics at http://lb:8404/haproxy?stats, of www; read once a second from here, no load",
+            "cpu, lag{q=\"0.9\"} at http://a/m?x=***",
+            "up at http://b/metrics",
+        ]
+    );
+    let shown = format!("{} {:?}", read.command, read.watch);
+    assert!(!shown.contains("t0ken") && !shown.contains("hidden"), "{shown}");
+    assert!(
+        read.command
+            .contains("--lb-stats 'http://lb:8404/haproxy?stats#www' --lb-stats-auth u:env:TOKEN")
+    );
+    for line in [
+        "--lb-stats http://u:hidden@lb/haproxy?stats",
+        "--lb-stats=http://lb/ --lb-stats-auth=u:hidden",
+    ] {
+        let command = plan(&format!("http://h/ {line}")).command;
+        assert!(!command.contains("hidden"), "{command}");
+    }
+    assert!(plan("http://h/").watch.is_empty());
+    let socket = plan("http://h/ --lb-stats unix:/run/haproxy.sock")
+        .watch
+        .balancer
+        .unwrap();
+    assert_eq!(socket.address.to_string(), "unix:/run/haproxy.sock");
 }
 
 #[test]

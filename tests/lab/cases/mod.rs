@@ -32,6 +32,8 @@ mod smoke;
 mod spread;
 mod stickiness;
 mod tls;
+mod watch;
+mod watch_pages;
 mod websocket;
 
 use crate::lab::{Lab, with_lab};
@@ -73,6 +75,8 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        watch::CASES,
+        watch_pages::CASES,
         conformance::CASES,
         broadcast::CASES,
         playbooks::CASES,

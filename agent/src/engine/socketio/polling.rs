@@ -79,6 +79,7 @@ async fn run(
             },
         };
         let request = head(reach, path, body);
+        reach.polls.set(reach.polls.get() + 1);
         match exchange(&mut current.stream, request.as_bytes()).await {
             Ok((answer, received)) => {
                 reach.traffic.add(request.len(), received);

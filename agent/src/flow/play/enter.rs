@@ -141,6 +141,7 @@ impl Player {
         let named = arrival.backend.as_ref();
         let backend = named.and_then(|(name, by)| recorder.backend(name, by));
         recorder.opened(source, backend, target, arrival.remote, Some(now), arrival.times());
+        reach.home.set(backend);
         if let Some(seen) = arrival.seen {
             recorder.seen(source, seen);
         }

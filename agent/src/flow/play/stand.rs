@@ -62,6 +62,7 @@ impl Stand {
         match look {
             Look::Named(backend) => {
                 self.backend = backend;
+                self.reach.home.set(backend);
                 backend
             }
             Look::Waits | Look::Over => None,
