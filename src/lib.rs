@@ -27,3 +27,4 @@ pub mod source;
 pub mod split;
 pub mod state;
 pub mod transport;
+pub mod watch;

@@ -5,10 +5,11 @@
 
 use crate::balancer::Balancer;
 use crate::requirement::Requirement;
+use crate::watch::Watch;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use swarm_agent::wire::flow::Program;
-use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, Target, Tls};
+use swarm_agent::wire::share::{BackendFrom, Broadcast, Engine, Limits, Load, Request, SeenFrom, Target, Tls};
 
 /// What the whole run is to do.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Plan {
     pub backend_from: BackendFrom,
     /// What the user said of the balancer in front: its rule and its servers.
     pub balancer: Option<Balancer>,
+    /// Where an answer tells the address that it was asked from.
+    pub seen_from: Option<SeenFrom>,
     /// Time limits.
     pub limits: Limits,
     /// Local addresses to connect from.
@@ -45,6 +48,8 @@ pub struct Plan {
     pub min_hosts: MinHosts,
     /// What the result must satisfy.
     pub requirements: Vec<Requirement>,
+    /// What is read beside the run.
+    pub watch: Watch,
     /// Any warning fails the run.
     pub strict: bool,
     /// Print every packet of one client.

@@ -75,6 +75,7 @@ pub fn split(plan: &Plan, consent: Consent, hosts: &[ArmedHost]) -> Vec<Share> {
             sources: host.sources.clone(),
             consent,
             backend_from: plan.backend_from.clone(),
+            seen_from: plan.seen_from.clone(),
             limits: plan.limits.clone(),
             trace: plan.trace && first == Some(index),
         })

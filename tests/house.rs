@@ -15,7 +15,9 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("clock", &[]),
     (
         "conduct",
-        &["clock", "consent", "link", "order", "plan", "signal", "source", "split"],
+        &[
+            "clock", "consent", "link", "order", "plan", "signal", "source", "split", "watch",
+        ],
     ),
     ("consent", &[]),
     ("demo", &[]),
@@ -27,10 +29,19 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("link", &["clock", "transport"]),
     (
         "merge",
-        &["balancer", "conduct", "order", "plan", "requirement", "source", "split"],
+        &[
+            "balancer",
+            "conduct",
+            "order",
+            "plan",
+            "requirement",
+            "source",
+            "split",
+            "watch",
+        ],
     ),
     ("order", &["plan", "split"]),
-    ("plan", &["balancer", "requirement"]),
+    ("plan", &["balancer", "requirement", "watch"]),
     ("playbook", &["cli", "secret"]),
     ("requirement", &["cli"]),
     ("secret", &[]),
@@ -46,6 +57,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
             "plan",
             "requirement",
             "secret",
+            "watch",
         ],
     ),
     ("signal", &[]),
@@ -53,6 +65,7 @@ const CONTROLLER: &[(&str, &[&str])] = &[
     ("split", &["plan"]),
     ("state", &[]),
     ("transport", &["agent_binary", "clock", "fleet"]),
+    ("watch", &["clock", "secret"]),
 ];
 
 /// The same for the agent.
@@ -74,7 +87,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("net", &["wire"]),
     ("pacer", &["wire"]),
     ("preflight", &["pacer", "recorder", "wire"]),
-    ("probe", &["engine", "net", "wire"]),
+    ("probe", &["codec", "engine", "net", "wire"]),
     ("recorder", &["wire"]),
     (
         "run",

@@ -161,6 +161,7 @@ async fn hold(port: u16, count: u64, way: &str, seconds: u64) -> std::io::Result
         sources: Vec::new(),
         consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
+        seen_from: None,
         limits: Limits {
             connect: 10_000 * MS,
             hit: 10_000 * MS,

@@ -227,6 +227,7 @@ async fn run(port: u16, way: &str, clients: u64, period_ms: u64, seconds: u64) -
         sources: Vec::new(),
         consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
+        seen_from: None,
         limits: Limits {
             connect: 10_000 * MS,
             hit: 10_000 * MS,

@@ -182,6 +182,7 @@ mod tests {
             sources: vec![],
             consent: Consent::Missing,
             backend_from: BackendFrom::Usual,
+            seen_from: None,
             limits: Limits {
                 connect: 0,
                 hit: 0,

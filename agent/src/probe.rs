@@ -1,6 +1,7 @@
 //! Before the load: asks each Engine.IO target once what it speaks, on a thread of its own. Only addresses that are near
 //! or agreed to are asked. Never here: the conversation itself (`engine`), the load.
 
+use crate::codec::backend::BackendNames;
 use crate::engine::reach::{Reach, Thread, Traffic};
 use crate::engine::socketio::{Entry, probe};
 use crate::net::tls::TlsSetup;
@@ -86,6 +87,7 @@ fn ask_all(share: &Arc<Share>, resolved: &[Vec<IpAddr>], tls: Option<Arc<TlsSetu
         dialer: Dialer::new(share, resolved, tls, 0),
         share: Arc::clone(share),
         traffic: Rc::new(Traffic::default()),
+        names: Rc::new(BackendNames::of(share)),
     };
     let limit = Duration::from_nanos(share.limits.connect).min(LONGEST);
     let asked = resolved.iter().zip(0u16..).take(MOST).map(|(addresses, target)| {

@@ -5,5 +5,6 @@ mod http_parts {
     pub mod answers;
     pub mod bench;
     pub mod closed;
+    pub mod observed;
     pub mod open;
 }

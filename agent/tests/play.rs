@@ -4,6 +4,8 @@
 
 #[path = "play_parts/flows.rs"]
 mod flows;
+#[path = "play_parts/places.rs"]
+mod places;
 #[path = "play_parts/returns.rs"]
 mod returns;
 #[path = "play_parts/scene.rs"]

@@ -3,15 +3,21 @@
 //!
 //! Pure. Never here: sockets, and predictions that were not verified against a real balancer.
 
+mod breaks;
 pub mod chance;
 pub mod cover;
 mod explain;
 pub mod forecast;
 mod matrix;
+pub mod moves;
 pub mod reach;
 pub mod rule;
+pub mod seen;
+pub mod slow;
+mod span;
 mod verdict;
 
+pub use breaks::{Break, Breaks, Met, MetOne, breaks};
 pub use explain::{Clues, Explained, explain};
 pub use forecast::Balancer;
 pub use matrix::{Matrix, MatrixRow, Seen, matrix};

@@ -1,6 +1,8 @@
 //! The verdict on a balancer, in words and only on evidence.
 
+use super::breaks::Breaks;
 use super::matrix::Matrix;
+use super::moves::Move;
 use super::rule::Rule;
 
 /// What the matrix counts.
@@ -53,7 +55,11 @@ pub struct Affinity {
     pub idle: Vec<String>,
     /// Why sources reached what they did, in words, on evidence.
     pub because: Option<String>,
-    /// What is not known.
+    /// Sources and sessions that were seen on more than one backend.
+    pub breaks: Option<Breaks>,
+    /// Who went from one backend to another while the run went on.
+    pub moves: Vec<Move>,
+    /// What is not known, where there is no verdict.
     pub unknown: Option<String>,
 }
 
@@ -71,7 +77,8 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
     if loads.is_empty() {
         return unknown(
             "which backend answered is not known: no answer named it; \
-             name a header or a cookie that does: --backend-from header:NAME or cookie:NAME",
+             name what does: --backend-from header:NAME, cookie:NAME, body:/pointer, or what the server says first \
+             (event:NAME, message)",
         );
     }
     let reached = loads.len();
@@ -103,6 +110,8 @@ pub fn judge(matrix: &Matrix, evidence: &Evidence<'_>) -> Affinity {
         sticky,
         busiest_over_mean: busiest,
         verdict: sticky.map(|sticky| words.verdict(sticky)),
+        breaks: None,
+        moves: Vec::new(),
         unknown: sticky.is_none().then(|| words.too_few()),
         ..Affinity::default()
     }

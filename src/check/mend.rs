@@ -222,9 +222,11 @@ fn of_server(code: Code, place: &Place) -> Vec<String> {
             "npm install @socket.io/redis-adapter redis",
             "io.adapter(createAdapter(pubClient, subClient));  // on every server, before clients come",
         ],
-        Code::WrongVersion => {
-            &["new Server(http, { allowEIO3: true })  // or bring clients and server to one major version"]
-        }
+        Code::WrongVersion => &[
+            "# a server of Engine.IO 4 (Socket.IO 3 and later) lets clients of 3 in when it is told to:",
+            "new Server(http, { allowEIO3: true })",
+            "# one of Engine.IO 3 (Socket.IO 2) wants clients of Socket.IO 2, or an update",
+        ],
         Code::SidUnknown | Code::NotSticky => {
             &["or do without polling: io(url, { transports: [\"websocket\"] }) in every client"]
         }

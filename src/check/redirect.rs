@@ -138,7 +138,8 @@ pub fn judge(tls: bool, plain: Option<&[Hop]>, own: &[Hop]) -> Vec<Finding> {
         }
         Some(Lead::Elsewhere(to)) => {
             let why = format!(
-                "clients of this URL end at {to}, which was not looked at; WebSocket clients do not follow redirects"
+                "clients of this URL end at {}, which was not looked at; WebSocket clients do not follow redirects",
+                short(to)
             );
             vec![Finding::warn(step, Code::RedirectElsewhere, way).because(why)]
         }

@@ -286,7 +286,6 @@ mod tests {
             (&["--abort-if", "errors>5%"], "--abort-if is not there yet"),
             (&["--at", "60s=x"], "--at is not there yet"),
             (&["--mark=60s=x"], "--mark is not there yet"),
-            (&["--lb-stats", "http://h/"], "--lb-stats is not there yet"),
             (&["-a", "1000"], "-c 1000 --connect-rate 200"),
             (&["-a", "-c", "5"], "websocket-bench"),
         ] {

@@ -45,6 +45,7 @@ pub fn preview(plan: &Plan, crew: &Crew, notes: &[(String, String)]) -> String {
         plan.program.iter().flat_map(|program| flows(program)).collect(),
     ));
     lines.extend(labelled("listen", plan.broadcast.iter().map(listening).collect()));
+    lines.extend(labelled("watch", plan.watch.lines()));
     lines.extend(labelled("split", shares(&plan.load, &portions)));
     lines.extend(labelled("needs", vec![needs(plan, crew, &portions)]));
     lines.extend(labelled("ends", vec![ends(plan, crew)]));

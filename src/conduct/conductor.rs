@@ -7,6 +7,7 @@ use super::outcome::{Ended, HostEnd, Outcome};
 use super::phase::{Next, Step};
 use super::seat::Seat;
 use super::server;
+use super::watching::Watching;
 use super::{ConductError, Entrant, Until, planned_end};
 use crate::clock::{now_ns, unix_ms};
 use crate::consent;
@@ -14,6 +15,7 @@ use crate::plan::Plan;
 use crate::signal::Interrupt;
 use crate::source;
 use crate::split::{ArmedHost, split};
+use crate::watch::record::{Ask, Reading};
 use std::net::IpAddr;
 use std::time::Duration;
 use swarm_agent::wire::message::{FromAgent, ToAgent};
@@ -31,8 +33,10 @@ pub(super) struct Conductor {
     needed: usize,
     consent: Consent,
     notices: mpsc::UnboundedSender<Notice>,
+    watching: Option<Watching>,
     dealt: bool,
     ended: Ended,
+    over_ns: Option<u64>,
     deadline_ns: Option<u64>,
     seconds_told: u64,
     warnings: Vec<(String, String)>,
@@ -57,10 +61,17 @@ impl Conductor {
                     if until == Until::Armed {
                         return Ok(());
                     }
-                    self.start();
-                    continue;
+                    if self.has_read(Ask::Before) {
+                        self.start();
+                        continue;
+                    }
                 }
-                Next::Finish => return Ok(()),
+                Next::Finish => {
+                    self.over_ns.get_or_insert_with(now_ns);
+                    if self.has_read(Ask::After) {
+                        return Ok(());
+                    }
+                }
                 Next::Start | Next::Wait => {}
             }
             let Some(event) = events.recv().await else {
@@ -81,6 +92,7 @@ impl Conductor {
         needed: usize,
         consent: Consent,
         notices: mpsc::UnboundedSender<Notice>,
+        watching: Option<Watching>,
     ) -> Self {
         let hosts = entrants.iter().map(|_| Seat::default()).collect();
         Self {
@@ -90,8 +102,10 @@ impl Conductor {
             needed,
             consent,
             notices,
+            watching,
             dealt: false,
             ended: Ended::Complete,
+            over_ns: None,
             deadline_ns: None,
             seconds_told: 0,
             warnings: Vec::new(),
@@ -117,6 +131,7 @@ impl Conductor {
             Event::Interrupted(Interrupt::Drain) => self.drain(),
             // output is taken from commands, and here none is run
             Event::Took { .. } => {}
+            Event::Read(reading) => self.read(*reading),
             Event::Tick => self.tick(),
         }
         Ok(())
@@ -145,6 +160,18 @@ impl Conductor {
             FromAgent::Trace { at_us, line } => self.notify(Notice::Trace { at_us, line }),
             // a second hello changes nothing, pongs are the link's, and no command was sent
             FromAgent::Hello(_) | FromAgent::Pong { .. } | FromAgent::Exec(_) | FromAgent::Saw(_) => {}
+        }
+    }
+
+    /// Whether the pages beside the run were read at this moment, which is asked for when it was not yet.
+    fn has_read(&mut self, ask: Ask) -> bool {
+        self.watching.as_mut().is_none_or(|watching| watching.has(ask))
+    }
+
+    fn read(&mut self, reading: Reading) {
+        let lines = self.watching.as_mut().map(|watching| watching.take(reading));
+        for line in lines.into_iter().flatten() {
+            self.notify(Notice::Beside { line });
         }
     }
 
@@ -243,6 +270,9 @@ impl Conductor {
     /// Tells every host the same instant, each in its own clock.
     fn start(&mut self) {
         let start = self.muster.start();
+        if let Some(watching) = &mut self.watching {
+            watching.started(start);
+        }
         let grace = Duration::from_nanos(self.plan.limits.grace) + PATIENCE;
         self.deadline_ns = planned_end(&self.plan.load).map(|end| start + end + grace.as_nanos() as u64);
         let told = self.muster.posts.iter().zip(&self.hosts);
@@ -312,7 +342,7 @@ impl Conductor {
     }
 
     pub(super) fn outcome(self) -> Outcome {
-        let now = now_ns();
+        let now = self.over_ns.unwrap_or_else(now_ns);
         let start = self.muster.start_ns.unwrap_or(now);
         let posts = self.muster.posts.into_iter();
         let hosts = posts
@@ -326,6 +356,7 @@ impl Conductor {
             ended: self.ended,
             hosts,
             warnings: self.warnings,
+            watched: self.watching.map(Watching::finish),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::link::LinkHandle;
 use crate::signal::Interrupt;
+use crate::watch::record::Reading;
 use swarm_agent::wire::message::{FromAgent, Hello};
 
 use super::sync::Sample;
@@ -54,6 +55,8 @@ pub enum Event {
         /// Bytes.
         bytes: u32,
     },
+    /// A page beside the run was read.
+    Read(Box<Reading>),
     /// The user wants to stop.
     Interrupted(Interrupt),
     /// Time to look around: pings, deadlines, the live line.

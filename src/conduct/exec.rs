@@ -183,6 +183,8 @@ impl Conductor<'_> {
             Event::Said { host, message } => self.said(host, message),
             Event::Ponged { host, sample } => self.muster.ponged(host, sample),
             Event::Took { host, bytes } => self.took(host, bytes),
+            // nothing is read beside commands
+            Event::Read(_) => {}
             Event::Interrupted(Interrupt::Leave) => return Err(ConductError::Left),
             Event::Interrupted(Interrupt::Drain) if !self.muster.phase.started() => return Err(ConductError::Stopped),
             Event::Interrupted(Interrupt::Drain) => self.drain(),

@@ -13,6 +13,7 @@ pub mod scouts;
 mod seat;
 pub mod server;
 pub mod sync;
+pub mod watching;
 
 use crate::plan::Plan;
 use conductor::Conductor;
@@ -21,6 +22,7 @@ use notice::Notice;
 use outcome::Outcome;
 use swarm_agent::wire::share::{Consent, Load};
 use tokio::sync::mpsc;
+use watching::Watching;
 
 /// One host as the conductor is told of it.
 #[derive(Debug, Clone)]
@@ -91,7 +93,7 @@ impl ConductError {
     }
 }
 
-/// Conducts the run and returns what it came to.
+/// Conducts the run and returns what it came to. `watching`: pages that are read beside it.
 pub async fn conduct(
     plan: Plan,
     entrants: Vec<Entrant>,
@@ -99,10 +101,11 @@ pub async fn conduct(
     consented: bool,
     mut events: mpsc::UnboundedReceiver<Event>,
     notices: mpsc::UnboundedSender<Notice>,
+    watching: Option<Watching>,
 ) -> Result<Outcome, ConductError> {
     let needed = plan.min_hosts.of(entrants.len());
     let consent = if consented { Consent::Given } else { Consent::Missing };
-    let mut conductor = Conductor::new(plan, entrants, needed, consent, notices);
+    let mut conductor = Conductor::new(plan, entrants, needed, consent, notices, watching);
     let ended = conductor.run(until, &mut events).await;
     if !matches!(ended, Err(ConductError::Left)) {
         conductor.close(events).await;

@@ -25,6 +25,11 @@ pub enum Notice {
         /// As a line of the attack's head.
         line: String,
     },
+    /// What is read beside the run tells something.
+    Beside {
+        /// As a line.
+        line: String,
+    },
     /// The start instant was told.
     Started {
         /// Hosts that start.

@@ -2,6 +2,7 @@
 
 use super::plausible;
 use crate::plan::Plan;
+use crate::watch::watched::Watched;
 use std::collections::BTreeMap;
 use swarm_agent::wire::histogram::Histogram;
 use swarm_agent::wire::message::{Armed, Hello};
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub hosts: Vec<HostOutcome>,
     /// Doubts that arose on the way (shares cut again, start told late).
     pub warnings: Vec<(String, String)>,
+    /// What was read beside it.
+    pub watched: Option<Watched>,
 }
 
 /// How a run ended.

@@ -3,10 +3,15 @@
 
 use swarm_agent::wire::broadcast::Casts;
 use swarm_agent::wire::histogram::{BUCKETS, Histogram};
+use swarm_agent::wire::observed::Departure;
 use swarm_agent::wire::report::{Counts, Interval, Report, Tally};
 
 /// No counter of one host reaches this; the counters of thousands of hosts or intervals add up within 64 bits.
 const MOST: u64 = 1 << 48;
+/// A host's threads keep 128 departures each, and no host has so many threads.
+const MOST_DEPARTURES: usize = 1 << 17;
+/// A host's threads keep 8 addresses a source each.
+const MOST_SEEN: usize = 1 << 13;
 /// No sum of times in us of one host reaches this.
 const MOST_SUM: u128 = 1 << 100;
 /// No sum of squared times of one host reaches this.
@@ -53,12 +58,20 @@ fn counts(counts: &Counts) -> bool {
         && counts.sources.iter().all(|row| {
             [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST)
                 && row.backends.iter().all(|(_, n)| *n < MOST)
+                && row
+                    .spans
+                    .iter()
+                    .all(|span| span.first_us <= span.last_us && span.last_us < MOST)
+                && row.seen_as.len() <= MOST_SEEN
                 && histogram(&row.latency)
         })
-        && counts
-            .backends
-            .iter()
-            .all(|row| [row.connections, row.requests, row.errors].iter().all(|n| *n < MOST) && histogram(&row.latency))
+        && counts.strays.sessions < MOST
+        && counts.strays.first.as_ref().is_none_or(|stray| stray.at_us < MOST)
+        && departures(&counts.departures)
+        && counts.backends.iter().all(|row| {
+            let counts = [row.connections, row.dropped, row.requests, row.errors, row.polls];
+            counts.iter().all(|n| *n < MOST) && histogram(&row.latency)
+        })
         && counts.flows.iter().all(|flow| {
             flow.clients < MOST
                 && flow.steps.iter().all(|step| {
@@ -73,6 +86,17 @@ fn counts(counts: &Counts) -> bool {
                 && row.errors < MOST
                 && row.addresses.iter().all(|(_, n)| *n < MOST)
                 && histogram(&row.latency)
+        })
+}
+
+fn departures(rows: &[Departure]) -> bool {
+    rows.len() <= MOST_DEPARTURES
+        && rows.iter().all(|row| {
+            row.lost < MOST
+                && row.stormed < MOST
+                && row.first_us <= row.last_us
+                && row.last_us < MOST
+                && row.back.iter().all(|back| back.clients < MOST && histogram(&back.away))
         })
 }
 
@@ -160,6 +184,21 @@ mod tests {
         let mut counts = Counts::default();
         counts.tally.messages.lost = u64::MAX;
         assert!(!super::counts(&counts));
+        let departure = |first_us, last_us, clients| {
+            let back = swarm_agent::wire::observed::Back {
+                clients,
+                ..Default::default()
+            };
+            [Departure {
+                first_us,
+                last_us,
+                back: vec![back],
+                ..Departure::default()
+            }]
+        };
+        assert!(departures(&departure(1, 2, 3)));
+        assert!(!departures(&departure(2, 1, 3)) && !departures(&departure(1, u64::MAX, 3)));
+        assert!(!departures(&departure(1, 2, u64::MAX)));
         let row = |listeners: &[(u32, i64)]| Casts {
             rows: vec![swarm_agent::wire::broadcast::CastRow {
                 listeners: listeners.to_vec(),

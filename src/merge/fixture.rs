@@ -1,8 +1,10 @@
 //! Outcomes that add up, for tests: made from samples as an honest agent would report them.
 
 mod played;
+mod watched;
 
 pub use played::played;
+pub use watched::watched;
 
 use crate::conduct::outcome::{Clock, Ended, HostEnd, HostOutcome, Outcome, Progress};
 use crate::plan::{MinHosts, Plan};
@@ -10,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use swarm_agent::wire::histogram::{HIGHEST_US, Histogram, bucket_of};
 use swarm_agent::wire::message::{Armed, Hello};
+use swarm_agent::wire::observed::Span;
 use swarm_agent::wire::report::{
     BackendRow, Connections, Counts, Interval, Latency, Messages, Report, SourceRow, Tally, TargetRow,
 };
@@ -226,13 +229,21 @@ fn counts(host: u32, tally: Tally, connections: u64, clients: bool) -> Counts {
             requests: answered,
             errors: tally.failed,
             backends: vec![(backend.clone(), if clients { connections } else { answered })],
+            spans: vec![Span {
+                backend: backend.clone(),
+                first_us: 1_000,
+                last_us: 900_000,
+            }],
+            seen_as: Vec::new(),
             latency: Histogram::default(),
         }],
         backends: vec![BackendRow {
             name: backend,
             connections,
+            dropped: 0,
             requests: answered,
             errors: tally.failed,
+            polls: 0,
             latency: Histogram::default(),
         }],
         targets: vec![TargetRow {
@@ -257,6 +268,7 @@ fn outcome(engine: Engine, load: Load, hosts: u32, work: fn(&Share) -> Vec<Part>
         ended: Ended::Complete,
         hosts,
         warnings: Vec::new(),
+        watched: None,
     }
 }
 
@@ -354,6 +366,7 @@ fn plan(engine: Engine, load: Load) -> Plan {
         tls: Tls::default(),
         backend_from: BackendFrom::Usual,
         balancer: None,
+        seen_from: None,
         limits: Limits {
             connect: 10 * SECOND,
             hit: 60 * SECOND,
@@ -365,6 +378,7 @@ fn plan(engine: Engine, load: Load) -> Plan {
         sources: Vec::new(),
         min_hosts: MinHosts::Percent(100.0),
         requirements: Vec::new(),
+        watch: crate::watch::Watch::default(),
         strict: false,
         trace: false,
         defaults: Vec::new(),
@@ -391,6 +405,7 @@ fn share(plan: &Plan, index: u32, hosts: u32) -> Share {
         sources: Vec::new(),
         consent: Consent::Missing,
         backend_from: plan.backend_from.clone(),
+        seen_from: plan.seen_from.clone(),
         limits: plan.limits.clone(),
         trace: false,
     }

@@ -40,6 +40,7 @@ pub fn of_host(host: &HostOutcome, report: &Report, load: &Load) -> Vec<Mismatch
     proof.counters(tally, progress);
     let main = super::rows::row_latency(load, played.is_some(), &whole);
     proof.rows(counts, &whole, main, load);
+    super::observed::proof(&mut proof, counts, &whole);
     if played.is_some() {
         super::steps::proof(&mut proof, counts, !only_http);
     }

@@ -15,6 +15,8 @@ pub enum Identity {
     Connections,
     /// dropped + stormed = reconnected + gave up + still away, where clients come back
     Comebacks,
+    /// departures by backend = dropped, stormed and reconnected clients; when sources met backends = which they met
+    Departures,
     /// answers expected = acked + lost + unfinished
     Answers,
     /// A histogram's count = what its buckets hold
@@ -47,6 +49,7 @@ impl Identity {
             Self::Hits => "sum_hits",
             Self::Connections => "sum_connections",
             Self::Comebacks => "sum_comebacks",
+            Self::Departures => "sum_departures",
             Self::Answers => "sum_answers",
             Self::Buckets => "sum_buckets",
             Self::Samples => "sum_samples",

@@ -4,6 +4,7 @@
 //! the intervals that it had sent; a refused one nothing. Where a sum does not add up ([`identities`]) the run is
 //! `incomplete`; every other doubt ([`doubts`]) is a warning beside the result.
 
+pub mod beside;
 pub mod broadcast;
 pub mod clocks;
 pub mod doubts;
@@ -13,6 +14,7 @@ pub mod figures;
 pub mod fixture;
 pub mod identities;
 pub mod mismatch;
+pub mod observed;
 pub mod parts;
 pub mod planned;
 pub mod rows;
@@ -29,9 +31,10 @@ pub use summary::Summary;
 pub use verdict::exit_code;
 pub use warning::Warning;
 
-use crate::balancer::{self, Affinity, Clues, Evidence, Explained, Matrix, Seen, Unit};
+use crate::balancer::{self, Affinity, Balancer, Clues, Evidence, Explained, Matrix, Seen, Unit};
 use crate::conduct::outcome::{HostEnd, HostOutcome, Outcome};
 use crate::conduct::{plausible, server};
+use crate::watch::compare::Known;
 use mismatch::Mismatch;
 use std::collections::BTreeMap;
 use summary::{GroupRow, HostRow, HostStatus, Latencies, Part, Protocol, Run, SourceRow, Status};
@@ -84,6 +87,8 @@ pub fn merge(outcome: &Outcome) -> Summary {
         matrix: Matrix::default(),
         affinity: Affinity::default(),
         broadcast,
+        watched: None,
+        comparison: None,
         timeline,
         requirements: Vec::new(),
         notes: doubts::notes(&plan.load),
@@ -93,12 +98,12 @@ pub fn merge(outcome: &Outcome) -> Summary {
     };
     let doubts = doubts::warnings(outcome, &summary, &counts);
     summary.warnings.extend(doubts);
+    summary.warnings.extend(observed::seen_as(&summary.sources));
     judge_backends(&mut summary, &plan.backend_from, &counts, clients);
-    let clues = Clues {
-        known: None,
-        named: plan.balancer.as_ref(),
-    };
-    explain_backends(&mut summary, &clues);
+    if let Some(watched) = &outcome.watched {
+        beside::add(&mut summary, plan, watched);
+    }
+    explain_backends(&mut summary, plan.balancer.as_ref());
     summary.run.status = verdict::status(outcome.ended, &mismatches, &summary);
     summary
 }
@@ -256,7 +261,10 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         Some(why) if *from == BackendFrom::Usual => {
             let text = format!("{} was taken for the backend's name and dropped: {why}", by.join(", "));
             summary.backends.clear();
-            summary.sources.iter_mut().for_each(|source| source.backends.clear());
+            for source in &mut summary.sources {
+                source.backends.clear();
+                source.spans.clear();
+            }
             if let Some(broadcast) = &mut summary.broadcast {
                 broadcast.forget_pairs();
             }
@@ -281,19 +289,35 @@ fn judge_backends(summary: &mut Summary, from: &BackendFrom, counts: &[(&str, &C
         keep_cookies: summary.run.keep_cookies,
     };
     summary.affinity = balancer::judge(&summary.matrix, &evidence);
+    summary.affinity.breaks = observed::breaks(&summary.sources, counts);
+    summary.affinity.moves = observed::moves(summary, counts, clients);
+    if let Some(words) = observed::sticky_until(summary) {
+        summary.affinity.verdict = Some(words);
+    }
+    let slow = observed::slow_backends(summary);
+    summary.warnings.extend(slow);
 }
 
 /// Says why sources reached the backends that they did, as far as that is known.
-fn explain_backends(summary: &mut Summary, clues: &Clues<'_>) {
+fn explain_backends(summary: &mut Summary, named: Option<&Balancer>) {
+    let known = summary
+        .comparison
+        .as_ref()
+        .and_then(|comparison| comparison.known.as_ref());
+    let clues = Clues {
+        known: known.and_then(Known::alike),
+        named,
+    };
     let Explained {
         known,
         rule,
         idle,
         because,
         unknown,
-    } = balancer::explain(&summary.matrix, clues);
+    } = balancer::explain(&summary.matrix, &clues);
     let affinity = &mut summary.affinity;
-    affinity.known = known;
+    // what the balancer says of itself is surer than what was said of it
+    affinity.known = affinity.known.or(known);
     affinity.rule = rule;
     affinity.idle = idle;
     affinity.because = because;

@@ -4,6 +4,7 @@ use super::summary::{BackendRow, ErrorRow, ExampleRow, Latencies, SourceRow, Tar
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::histogram::Histogram;
+use swarm_agent::wire::observed::Span;
 use swarm_agent::wire::report::{Connections, Counts, FlowRow, Heartbeats, Latency, Messages, StepRow, Tally};
 use swarm_agent::wire::share::{Load, Target};
 
@@ -170,6 +171,8 @@ pub fn sources(hosts: &[(&str, &Counts)]) -> Vec<SourceRow> {
                 requests: 0,
                 errors: 0,
                 backends: Vec::new(),
+                spans: Vec::new(),
+                seen_as: Vec::new(),
                 latency: Histogram::default(),
             });
             row.connections += source.connections;
@@ -177,10 +180,17 @@ pub fn sources(hosts: &[(&str, &Counts)]) -> Vec<SourceRow> {
             row.errors += source.errors;
             row.latency.add(&source.latency);
             row.backends.extend(source.backends.iter().cloned());
+            row.spans.extend(source.spans.iter().cloned());
+            row.seen_as.extend(&source.seen_as);
         }
-        rows.extend(of_host.into_values().map(|row| SourceRow {
-            backends: summed(row.backends),
-            ..row
+        rows.extend(of_host.into_values().map(|mut row| {
+            row.seen_as.sort();
+            row.seen_as.dedup();
+            SourceRow {
+                backends: summed(row.backends),
+                spans: spanned(row.spans),
+                ..row
+            }
         }));
     }
     rows
@@ -193,14 +203,18 @@ pub fn backends(hosts: &[(&str, &Counts)], clients: bool) -> Vec<BackendRow> {
         let row = rows.entry(&backend.name).or_insert_with(|| BackendRow {
             name: backend.name.clone(),
             connections: 0,
+            dropped: 0,
             requests: 0,
             errors: 0,
+            polls: 0,
             share: None,
             latency: Histogram::default(),
         });
         row.connections += backend.connections;
+        row.dropped += backend.dropped;
         row.requests += backend.requests;
         row.errors += backend.errors;
+        row.polls += backend.polls;
         row.latency.add(&backend.latency);
     }
     let load = |row: &BackendRow| {
@@ -280,6 +294,17 @@ pub fn backend_by(hosts: &[(&str, &Counts)]) -> Vec<String> {
     by.sort();
     by.dedup();
     by
+}
+
+/// Of each backend the earliest and the latest time.
+fn spanned(spans: Vec<Span>) -> Vec<Span> {
+    let mut by_name: BTreeMap<String, Span> = BTreeMap::new();
+    for span in spans {
+        let known = by_name.entry(span.backend.clone()).or_insert_with(|| span.clone());
+        known.first_us = known.first_us.min(span.first_us);
+        known.last_us = known.last_us.max(span.last_us);
+    }
+    by_name.into_values().collect()
 }
 
 fn summed<K: Ord>(pairs: Vec<(K, u64)>) -> Vec<(K, u64)> {

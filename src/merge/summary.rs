@@ -4,10 +4,13 @@ use super::broadcast::Broadcasts;
 use super::warning::Warning;
 use crate::balancer::{Affinity, Matrix};
 use crate::conduct::server::Server;
+use crate::watch::compare::Comparison;
+use crate::watch::watched::Watched;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use swarm_agent::wire::fault::FaultKind;
 use swarm_agent::wire::histogram::Histogram;
+use swarm_agent::wire::observed::Span;
 use swarm_agent::wire::report::{FlowRow, Latency, Tally};
 use swarm_agent::wire::share::{Carrier, Load};
 
@@ -57,6 +60,10 @@ pub struct Summary {
     pub affinity: Affinity,
     /// What came of broadcasts, where the plan has any.
     pub broadcast: Option<Broadcasts>,
+    /// What was read beside it: the balancer's statistics, metrics.
+    pub watched: Option<Watched>,
+    /// What the balancer counted against what swarm counted.
+    pub comparison: Option<Comparison>,
     /// Second by second.
     pub timeline: Vec<Second>,
     /// What was required and what came of it. `merge` leaves it empty.
@@ -295,6 +302,10 @@ pub struct SourceRow {
     pub errors: u64,
     /// Clients (held) or answered hits (http) by backend, by name.
     pub backends: Vec<(String, u64)>,
+    /// When it met each of them, by name.
+    pub spans: Vec<Span>,
+    /// The addresses that it was seen as, rising.
+    pub seen_as: Vec<IpAddr>,
     /// Of the summary's `row_latency`; empty for a lost host.
     pub latency: Histogram,
 }
@@ -304,12 +315,16 @@ pub struct SourceRow {
 pub struct BackendRow {
     /// Name.
     pub name: String,
-    /// Clients, or TCP connections for http.
+    /// Clients that stood on it; for http TCP connections whose first answer it gave.
     pub connections: u64,
+    /// Connections lost on it.
+    pub dropped: u64,
     /// Hits it answered.
     pub requests: u64,
-    /// Failed ones.
+    /// Failed hits, connections it refused, connections lost on it.
     pub errors: u64,
+    /// HTTP requests of its clients that poll.
+    pub polls: u64,
     /// Its share of all clients (held) or hits (http) whose backend is known, 0 to 1.
     pub share: Option<f64>,
     /// Of the summary's `row_latency`; empty for a lost host.

@@ -34,11 +34,20 @@ pub const ENGINES: [(&str, &Keys); 4] = [
 ];
 
 /// Flags whose value may be `@FILE`, and those whose value is a file. Both stand beside the playbook.
-const POINTERS: [&str; 7] = ["header", "user", "cookie", "auth", "query", "data", "message"];
+const POINTERS: [&str; 8] = [
+    "header",
+    "user",
+    "cookie",
+    "auth",
+    "query",
+    "data",
+    "message",
+    "lb-stats-auth",
+];
 const FILES: [&str; 4] = ["data-file", "cacert", "cert", "key"];
 
 /// Flags whose errors hide their value anyhow.
-const DISCREET: [&str; 6] = ["header", "cookie", "auth", "query", "data", "message"];
+const DISCREET: [&str; 7] = ["header", "cookie", "auth", "query", "data", "message", "lb-stats-auth"];
 
 /// All fields of a file. `beside` is where it lies.
 pub fn fields(reading: &Reading, top: &Section<'_>, beside: Beside<'_>) -> Vec<Field> {
@@ -49,11 +58,12 @@ pub fn fields(reading: &Reading, top: &Section<'_>, beside: Beside<'_>) -> Vec<F
         }
     };
     of(top, &keys::TOP);
-    let tables: [(&str, &'static Keys); 4] = [
+    let tables: [(&str, &'static Keys); 5] = [
         ("load", &keys::LOAD),
         ("request", &keys::REQUEST),
         ("tls", &keys::TLS),
         ("hosts", &keys::HOSTS),
+        ("watch", &keys::WATCH),
     ];
     for (name, keys) in tables.into_iter().chain(ENGINES) {
         if let Some(section) = top.table(name, keys) {

@@ -8,7 +8,9 @@ pub use self::steps::{
     CAPTURE, CHECK, CONNECT, EMIT, EVERY, EXPECT, JOIN, RECONNECT, REPEAT, REQUEST_STEP, SCRIPT, SEND, SPREAD, STEP,
     WAIT,
 };
-pub use self::tables::{BROADCAST, ENGINEIO, FLOW, HOSTS, HTTP, LOAD, REQUEST, REQUIRE, SOCKETIO, TLS, TOP, WEBSOCKET};
+pub use self::tables::{
+    BROADCAST, ENGINEIO, FLOW, HOSTS, HTTP, LOAD, REQUEST, REQUIRE, SOCKETIO, TLS, TOP, WATCH, WEBSOCKET,
+};
 
 /// A table of a playbook.
 #[derive(Debug)]
@@ -94,12 +96,13 @@ const fn named(name: &'static str, long: &'static str, kind: Kind, about: &'stat
 pub const ABOUT_A_STEP: [&str; 2] = ["name", "on-failure"];
 
 /// Every table, for looking a key up and for the documentation.
-pub static ALL: [&Keys; 25] = [
+pub static ALL: [&Keys; 26] = [
     &TOP,
     &LOAD,
     &REQUEST,
     &TLS,
     &HOSTS,
+    &WATCH,
     &HTTP,
     &WEBSOCKET,
     &SOCKETIO,

@@ -2,9 +2,11 @@
 //!
 //! Times are whole microseconds unless the name says otherwise. Never here: measuring, merging, files.
 
+use super::beside_json::{BalancerJson, MetricJson};
 use super::broadcast::BroadcastJson;
 use super::flows::FlowJson;
 use super::load::LoadJson;
+use super::observed::{BreaksJson, MoveJson};
 use super::rows::{BackendJson, ErrorJson, GroupJson, HostJson, LatencyJson, SecondJson, SourceJson, TargetJson};
 use crate::merge::summary::{Judged, Latencies, Part, Rates, Summary};
 use crate::merge::{Warning, doubts};
@@ -40,6 +42,10 @@ pub struct Report {
     affinity: AffinityJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<EventJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balancer: Option<BalancerJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<MetricJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     broadcast: Option<BroadcastJson>,
     timeline: Vec<SecondJson>,
@@ -169,6 +175,10 @@ struct AffinityJson {
     because: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaks: Option<BreaksJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<MoveJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -187,6 +197,8 @@ struct JudgedJson {
 struct EventJson {
     t_s: f64,
     text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -275,8 +287,17 @@ pub fn report(summary: &Summary) -> Report {
             idle: affinity.idle.clone(),
             because: affinity.because.clone(),
             unknown: affinity.unknown.clone(),
+            breaks: affinity.breaks.as_ref().map(BreaksJson::of),
+            moves: affinity.moves.iter().map(MoveJson::of).collect(),
         },
-        events: storms(summary),
+        events: events(summary),
+        balancer: BalancerJson::of(summary),
+        metrics: summary
+            .watched
+            .iter()
+            .flat_map(|watched| &watched.metrics)
+            .map(MetricJson::of)
+            .collect(),
         broadcast: summary.broadcast.as_ref().map(BroadcastJson::of),
         timeline: summary.timeline.iter().map(SecondJson::of).collect(),
         requirements: summary.requirements.iter().map(judged).collect(),
@@ -353,6 +374,20 @@ impl RatesJson {
     }
 }
 
+/// What happened to the run as a whole, in the order of time.
+fn events(summary: &Summary) -> Vec<EventJson> {
+    let balancer = summary.watched.as_ref().and_then(|watched| watched.balancer.as_ref());
+    let changes = balancer.iter().flat_map(|balancer| &balancer.changes);
+    let mut events = storms(summary);
+    events.extend(changes.map(|change| EventJson {
+        t_s: rounded(seconds(change.at_us)),
+        text: super::clean::line(&change.text),
+        status: Some(super::clean::line(&change.state)),
+    }));
+    events.sort_by(|a, b| a.t_s.total_cmp(&b.t_s));
+    events
+}
+
 /// The storms that came before the last cut.
 fn storms(summary: &Summary) -> Vec<EventJson> {
     let until = summary.timeline.last().map_or(0, |second| second.at_us);
@@ -363,6 +398,7 @@ fn storms(summary: &Summary) -> Vec<EventJson> {
     came.map(|us| EventJson {
         t_s: seconds(us),
         text: "storm: every client drops its connection".to_owned(),
+        status: None,
     })
     .collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! Never here: measuring, merging, deciding how a run ended.
 
+mod beside;
+mod beside_json;
 mod broadcast;
 pub mod check;
 pub mod clean;
@@ -13,6 +15,7 @@ mod flows;
 pub mod json;
 pub mod live;
 mod load;
+mod observed;
 mod rows;
 pub mod spread;
 pub mod tables;

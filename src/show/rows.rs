@@ -53,6 +53,11 @@ impl LatencyJson {
         })
     }
 
+    /// Without name and histogram.
+    pub fn bare(histogram: &Histogram) -> Option<Self> {
+        Self::figures(histogram)
+    }
+
     fn figures(histogram: &Histogram) -> Option<Self> {
         let at = |quantile| histogram.quantile(quantile);
         Some(Self {
@@ -208,6 +213,10 @@ pub struct SourceJson {
     requests: u64,
     backends: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    seen_as: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seen_as_too: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     latency: Option<LatencyJson>,
     errors: u64,
 }
@@ -215,12 +224,15 @@ pub struct SourceJson {
 impl SourceJson {
     /// Of one row; `name`: what the rows time.
     pub fn of(row: &SourceRow, name: Latency) -> Self {
+        let (seen_as, seen_as_too) = super::observed::seen_as(&row.seen_as);
         Self {
             host: row.host.clone(),
             address: row.address.to_string(),
             connections: row.connections,
             requests: row.requests,
             backends: row.backends.iter().cloned().collect(),
+            seen_as,
+            seen_as_too,
             latency: LatencyJson::row(name, &row.latency),
             errors: row.errors,
         }
@@ -232,6 +244,7 @@ impl SourceJson {
 pub struct BackendJson {
     name: String,
     connections: u64,
+    dropped: u64,
     requests: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     share: Option<f64>,
@@ -246,6 +259,7 @@ impl BackendJson {
         Self {
             name: row.name.clone(),
             connections: row.connections,
+            dropped: row.dropped,
             requests: row.requests,
             share: row.share.map(rounded),
             latency: LatencyJson::row(name, &row.latency),

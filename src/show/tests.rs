@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conduct::outcome::{HostEnd, Outcome};
-use crate::merge::fixture::{SECOND, closed_loop, held, open_loop, played};
+use crate::merge::fixture::{SECOND, closed_loop, held, open_loop, played, watched};
 use crate::merge::merge;
 use crate::merge::summary::Judged;
 use base64::Engine as _;
@@ -234,4 +234,46 @@ fn a_reader_that_went_away_is_no_error() {
     }
     assert!(pipe(&mut Closed(ErrorKind::BrokenPipe), "x").is_ok());
     assert!(pipe(&mut Closed(ErrorKind::StorageFull), "x").is_err());
+}
+
+#[test]
+fn what_the_balancer_counted_is_shown_beside() {
+    let mut outcome = closed_loop(2, Some(40));
+    outcome.watched = Some(watched(20, 29));
+    let text = text::render(&merge(&outcome));
+    for line in [
+        " www/s0   | UP     |             0 |           0 |      0 |       0 |     20 |   20 | agrees",
+        " www/s1   | UP     |             0 |           0 |      0 |       0 |     29 |   20 | +45.0 %",
+        " www/s2   | DOWN   |             0 |           0 |      0 |       0 |      0 |    0 | agrees",
+        "   2.0 s  balancer: www/s1 is UP (L4OK), was DOWN",
+        "warning: the balancer's counts are others than these: s1: 29 by the balancer's hrsp_*, 20 here (+45.0 %)",
+        "  -> that can be other clients' traffic over the same servers",
+        "note: http://lb/stats: 1 of 2 readings failed, the first at 1.0 s: it did not answer within 1 s",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let report: Value = serde_json::from_str(&json::text(&merge(&outcome)).unwrap()).unwrap();
+    let balancer = &report["balancer"];
+    assert_eq!(
+        (&balancer["kind"], &balancer["failed_reads"]),
+        (&"haproxy".into(), &1.into())
+    );
+    for (list, stot) in [("before", 100), ("after", 129), ("delta", 29)] {
+        let row = &balancer[list][1];
+        assert_eq!((&row["svname"], &row["stot"]), (&"s1".into(), &stot.into()), "{list}");
+    }
+    assert_eq!(balancer["timeline"][0]["t_s"], 2.0);
+    assert_eq!(balancer["timeline"][0]["rows"][1]["svname"], "s1");
+    assert_eq!(balancer["compared"]["agrees"], false);
+    assert_eq!(
+        balancer["compared"]["servers"][1],
+        serde_json::json!({ "name": "s1", "proxies": ["www"], "counter": "hrsp_*", "balancer": 29, "swarm": 20, "agrees": false })
+    );
+    assert_eq!(
+        report["events"][0],
+        serde_json::json!({ "t_s": 2.0, "text": "balancer: www/s1 is UP (L4OK), was DOWN", "status": "UP" })
+    );
+    assert_eq!(report["affinity"]["known"], 3);
+    let without: Value = serde_json::from_str(&json::text(&merge(&closed_loop(2, Some(40)))).unwrap()).unwrap();
+    assert!(without.get("balancer").is_none() && without.get("metrics").is_none());
 }

@@ -1,6 +1,6 @@
 //! The result of a run as text. Pure. Never here: single tables (`tables`), writing.
 
-use super::{broadcast, clean, figures, flows, tables};
+use super::{beside, broadcast, clean, figures, flows, observed, tables};
 use crate::merge::Warning;
 use crate::merge::summary::{HostStatus, Summary};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub fn render(summary: &Summary) -> String {
         tables::errors(summary),
         hosts(summary),
         balancer(summary),
+        beside::text(summary),
         broadcast::text(summary),
         tables::parts(summary),
         tables::requirements(summary),
@@ -82,7 +83,7 @@ fn balancer(summary: &Summary) -> String {
         .filter(|_| affinity.verdict.is_none())
         .map(|over| format!("busiest {over:.2} times the mean"));
     let facts: Vec<String> = [by, reached, busiest].into_iter().flatten().collect();
-    let mut text = tables::matrix(summary);
+    let mut text = tables::matrix(summary) + &observed::backends(summary);
     if !facts.is_empty() {
         text += &format!("{}\n", facts.join(", "));
     }
@@ -92,7 +93,7 @@ fn balancer(summary: &Summary) -> String {
     {
         text += &format!("{}\n", clean::line(words));
     }
-    text
+    text + &observed::words(affinity) + &observed::seen(summary)
 }
 
 fn doubts(word: &str, warnings: &[Warning]) -> String {

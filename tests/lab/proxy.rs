@@ -32,6 +32,14 @@ pub const SHORT_WEBSOCKET: u16 = 17088;
 pub const SHORT_OFTEN: u16 = 17089;
 pub const SHORT_RARELY: u16 = 17090;
 pub const SHORT: Duration = Duration::from_secs(3);
+/// HAProxy's runtime socket (`show stat` alone), on loopback; its path is [`Proxies::socket`].
+pub const RUNTIME: u16 = 17091;
+/// nginx's stub_status, at `/status`.
+pub const STUB_STATUS: u16 = 17092;
+/// HAProxy, source hash for everything, that tells each client in X-Client as whom it sees it; and the same behind a relay of
+/// TCP, which is all that it sees then.
+pub const SEEN: u16 = 17095;
+pub const SEEN_SHARED: u16 = 17096;
 /// As STICKY, over TLS with a self-signed certificate for the bridge's address and localhost.
 pub const TLS: u16 = 17443;
 /// TLS that answers only to the name SNI_NAME, with a certificate of the lab's own authority.
@@ -43,6 +51,8 @@ pub const SNI_NAME: &str = "chat.lab.test";
 pub struct Proxies {
     _daemons: Vec<Daemon>,
     pub certificates: Certificates,
+    /// HAProxy's runtime socket.
+    pub socket: PathBuf,
 }
 
 pub struct Certificates {
@@ -79,6 +89,7 @@ impl Proxies {
         Ok(Self {
             _daemons: daemons,
             certificates,
+            socket: socket(lab),
         })
     }
 
@@ -92,6 +103,10 @@ impl Proxies {
         }
         Ok(())
     }
+}
+
+fn socket(lab: &Path) -> PathBuf {
+    lab.join("haproxy.sock")
 }
 
 /// `http://BRIDGE:PORT/path`
@@ -120,10 +135,14 @@ fn haproxy_config(lab: &Path) -> Result<String> {
             "  server {name} {BRIDGE_ADDRESS}:{port} maxconn 1024 cookie {name}"
         )?;
     }
+    let socket = socket(lab);
+    let socket = socket.display();
     let lab = lab.display();
     Ok(format!(
         "global
   maxconn 8000
+  stats socket {socket} mode 600 level user
+  stats socket ipv4@127.0.0.1:{RUNTIME} level user
 defaults
   mode http
   maxconn 8000
@@ -190,6 +209,14 @@ fn haproxy_more() -> Result<String> {
             server_lines(servers)?
         )?;
     }
+    write!(
+        out,
+        "frontend seen\n{}  default_backend seen\nbackend seen\n  balance source\n  http-response set-header X-Client \
+         %[src]\n{}listen seen_shared\n  mode tcp\n{}  server seen {BRIDGE_ADDRESS}:{SEEN}\n",
+        binds(SEEN),
+        server_lines(&SOCKETIO)?,
+        binds(SEEN_SHARED)
+    )?;
     for (code, port) in [(301, TO_HTTPS_301), (308, TO_HTTPS_308)] {
         writeln!(
             out,
@@ -244,6 +271,10 @@ http {{
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
     }}
+  }}
+  server {{
+    listen {BRIDGE_ADDRESS}:{STUB_STATUS};
+    location = /status {{ stub_status; }}
   }}
 }}
 "

@@ -141,6 +141,15 @@ pub fn at_home(lab: &Lab, command: &mut Command) -> Result {
     Ok(())
 }
 
+/// For the README and for the curious, what was typed and printed: SWARM_LAB_SHOW=1 cargo test --test lab -- CASE
+pub fn shown(typed: &str, finished: &Finished) -> Result {
+    if std::env::var_os("SWARM_LAB_SHOW").is_some() {
+        let text = format!("\n{typed}\n{}{}\n", finished.stderr, finished.stdout);
+        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Runs swarm with these words to its end.
 pub fn ran(lab: &Lab, words: &[&str]) -> Result<Finished> {
     let running = process::start(swarm(lab)?.args(words))?;
@@ -208,14 +217,7 @@ impl Attacking {
             report,
             shown: self.shown,
         };
-        // for the README and for the curious: SWARM_LAB_SHOW=1 cargo test --test lab -- CASE
-        if std::env::var_os("SWARM_LAB_SHOW").is_some() {
-            let shown = format!(
-                "\n{}\n{}{}\n",
-                outcome.shown, outcome.finished.stderr, outcome.finished.stdout
-            );
-            std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes())?;
-        }
+        shown(&outcome.shown, &outcome.finished)?;
         if outcome.finished.timed_out {
             return Err(outcome.wrong("it hung: killed at its limit"));
         }

@@ -54,6 +54,23 @@ impl Jar {
         true
     }
 
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.cookies.iter().all(|cookie| cookie.value.is_none())
+    }
+
+    /// The names of what was kept: values are secrets.
+    pub fn names(&self) -> String {
+        let kept = self.cookies.iter().filter(|cookie| cookie.value.is_some());
+        let names: Vec<&str> = kept.map(|cookie| cookie.name.as_str()).take(4).collect();
+        let text: String = names.join(" ").chars().take(60).collect();
+        if names.len() > 1 {
+            format!("cookies {text}")
+        } else {
+            format!("cookie {text}")
+        }
+    }
+
     /// The `Cookie` value for `host`: those the client starts with, unless set anew, then those it was given.
     pub fn header(&self, host: u16, initial: Option<&str>) -> String {
         let own = || self.cookies.iter().filter(|cookie| cookie.host == host);

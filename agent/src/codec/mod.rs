@@ -5,6 +5,7 @@ pub mod cookie;
 pub mod engineio;
 pub mod engineio3;
 pub mod http1;
+pub mod peer;
 pub mod session;
 pub mod socketio;
 pub mod stamp;

@@ -3,5 +3,6 @@
 pub mod answer;
 pub mod http;
 pub mod reach;
+pub mod seat;
 pub mod socketio;
 pub mod websocket;

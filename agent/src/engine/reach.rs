@@ -2,10 +2,11 @@
 //! it. Never here: protocols.
 
 use super::answer::Answer;
-use crate::codec::backend::{BackendNames, Found};
+use super::seat::{Seat, Strayed};
+use crate::codec::backend::{BODY_READ, BackendNames, Found};
 use crate::codec::cookie::Jar;
 use crate::net::{Dialed, Dialer};
-use crate::recorder::ConnectTimes;
+use crate::recorder::{BackendId, ConnectTimes};
 use crate::trace::Trace;
 use crate::wire::fault::Fault;
 use crate::wire::report::Latency;
@@ -50,6 +51,8 @@ pub struct Reach {
     pub source: Option<IpAddr>,
     /// Where bytes are counted.
     pub traffic: Rc<Traffic>,
+    /// Where answers name their backend.
+    pub names: Rc<BackendNames>,
     /// Packets of this client are told.
     pub trace: Option<Trace>,
     /// Cookies that answers set.
@@ -62,6 +65,14 @@ pub struct Reach {
     pub steps: RefCell<Vec<(Latency, Duration)>>,
     /// Why the client stays on polling, not yet taken.
     pub stays: RefCell<Option<Box<Fault>>>,
+    /// Polls and posts, not yet taken.
+    pub polls: Cell<u64>,
+    /// The backend that the client stands on.
+    pub home: Cell<Option<BackendId>>,
+    /// Where its Engine.IO session sits, when polling opened it.
+    seat: RefCell<Option<Box<Seat>>>,
+    /// Its session was answered from elsewhere, not yet taken.
+    pub strayed: RefCell<Option<Box<Strayed>>>,
 }
 
 /// What all clients of a thread have the same of.
@@ -73,6 +84,8 @@ pub struct Thread {
     pub share: Arc<Share>,
     /// Where bytes are counted.
     pub traffic: Rc<Traffic>,
+    /// Where answers name their backend.
+    pub names: Rc<BackendNames>,
 }
 
 /// How a client came to stand.
@@ -94,6 +107,8 @@ pub struct Arrival {
     pub namespace: Option<Duration>,
     /// The backend's name, and where it was found.
     pub backend: Option<(Vec<u8>, String)>,
+    /// The address that the first answer was asked from, as it says.
+    pub seen: Option<IpAddr>,
     /// Status of the first answer.
     pub status: u16,
 }
@@ -141,12 +156,17 @@ impl Reach {
             target,
             source,
             traffic: thread.traffic,
+            names: thread.names,
             trace,
             cookies: RefCell::default(),
             headers: RefCell::default(),
             dials: RefCell::default(),
             steps: RefCell::default(),
             stays: RefCell::default(),
+            polls: Cell::default(),
+            home: Cell::default(),
+            seat: RefCell::default(),
+            strayed: RefCell::default(),
         }
     }
 
@@ -188,12 +208,53 @@ impl Reach {
 
     /// The backend's name in an answer, and where it was found.
     pub fn backend(&self, answer: &Answer) -> Option<(Vec<u8>, String)> {
-        let names = BackendNames::new(&self.share.backend_from);
+        let found = self.found(answer);
+        self.names.name(&found).map(|(by, name)| (name.to_vec(), by.to_owned()))
+    }
+
+    fn found(&self, answer: &Answer) -> Found {
         let mut found = Found::default();
         for (name, value) in &answer.headers {
-            names.look(name, value.as_bytes(), &mut found);
+            self.names.look(name, value.as_bytes(), &mut found);
         }
-        names.name(&found).map(|(by, name)| (name.to_vec(), by.to_owned()))
+        if self.names.reads_bodies() && !answer.body.is_empty() {
+            self.names
+                .read(&answer.body[..answer.body.len().min(BODY_READ)], &mut found);
+        }
+        found
+    }
+
+    /// An Engine.IO session was opened by this answer.
+    pub fn sits(&self, answer: &Answer) {
+        let found = self.found(answer);
+        let seat = self.names.name(&found).map(|(by, name)| Box::new(Seat::new(by, name)));
+        *self.seat.borrow_mut() = seat;
+    }
+
+    /// A later request of the session, to `path`, was answered.
+    pub fn answered(&self, answer: &Answer, path: &str, local: IpAddr) {
+        let mut seat = self.seat.borrow_mut();
+        let Some(seat) = seat.as_mut() else { return };
+        let mut found = Found::default();
+        for (name, value) in &answer.headers {
+            self.names.look(name, value.as_bytes(), &mut found);
+        }
+        if let Some((by, name)) = self.names.name(&found)
+            && let Some(strayed) = seat.answered(by, name, path, local)
+        {
+            *self.strayed.borrow_mut() = Some(Box::new(strayed));
+        }
+    }
+
+    /// Who answered in the place of the session's backend, where somebody just did.
+    pub fn elsewhere(&self) -> Option<(Vec<u8>, String)> {
+        let strayed = self.strayed.borrow();
+        strayed.as_ref().map(|strayed| (strayed.to.clone(), strayed.by.clone()))
+    }
+
+    /// A new session begins: where the last one sat says nothing of it.
+    pub fn vacates(&self) {
+        *self.seat.borrow_mut() = None;
     }
 
     /// Tells a packet.
@@ -212,6 +273,8 @@ impl Reach {
         since: Instant,
         answer: &Answer,
     ) -> Arrival {
+        let found = self.found(answer);
+        let named = self.names.name(&found);
         Arrival {
             local: ends.0.ip(),
             remote: ends.1.ip(),
@@ -220,7 +283,8 @@ impl Reach {
             handshake: since.elapsed(),
             open: None,
             namespace: None,
-            backend: self.backend(answer),
+            backend: named.map(|(by, name)| (name.to_vec(), by.to_owned())),
+            seen: found.seen(),
             status: answer.status,
         }
     }

@@ -9,6 +9,7 @@ use crate::wire::fault::{Fault, FaultKind};
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -43,7 +44,7 @@ pub async fn open(
     let mut stream = dialed.stream;
     let request = tokio::time::timeout_at(
         deadline.into(),
-        Box::pin(upgrade(reach, &mut stream, path, subprotocol)),
+        Box::pin(upgrade(reach, &mut stream, dialed.local.ip(), path, subprotocol)),
     );
     let answer = request
         .await
@@ -68,7 +69,13 @@ pub async fn open(
     Ok((session, arrival))
 }
 
-async fn upgrade(reach: &Reach, stream: &mut Stream, path: &str, subprotocol: Option<&str>) -> Result<Answer, Failure> {
+async fn upgrade(
+    reach: &Reach,
+    stream: &mut Stream,
+    local: IpAddr,
+    path: &str,
+    subprotocol: Option<&str>,
+) -> Result<Answer, Failure> {
     let key = frame::key(fastrand::u128(..).to_ne_bytes());
     let mut request = format!("GET {path} HTTP/1.1\r\n");
     reach.headers(&mut request);
@@ -85,6 +92,7 @@ async fn upgrade(reach: &Reach, stream: &mut Stream, path: &str, subprotocol: Op
     reach.tell("<", &format!("status {}", answer.status));
     reach.traffic.add(request.len(), received);
     reach.keep_cookies(&answer);
+    reach.answered(&answer, path, local);
     check(&answer, &key, subprotocol).map_err(|fault| Failure {
         fault,
         local: None,

@@ -3,14 +3,16 @@
 //! it calls.
 
 use super::answer::{Answer, Waiting};
+use super::beside::{keep_bodies, record};
 use super::cast::Caster;
 use super::comeback::{Ending, closed, comes_back};
 use super::link::Link;
+use super::naming::{Look, Naming};
 use super::room::{Post, Room};
 use crate::codec::session::Said;
 use crate::engine::reach::{Reach, Thread};
 use crate::pacer;
-use crate::recorder::{BackendId, ConnectTimes, Recorder, SourceId};
+use crate::recorder::{Away, BackendId, SourceId};
 use crate::wire::fault::Fault;
 use crate::wire::report::Latency;
 use crate::wire::share::Engine;
@@ -34,6 +36,8 @@ pub(super) struct Client {
     link: Link,
     source: SourceId,
     backend: Option<BackendId>,
+    /// What the server says is looked into for its name.
+    naming: Option<Box<Naming>>,
     answer: Answer,
     waiting: VecDeque<Waiting>,
     closing: Option<Instant>,
@@ -52,6 +56,7 @@ pub(super) fn reach(room: &Room, number: u64) -> Reach {
         dialer: Rc::clone(&worker.dialer),
         share: Arc::clone(&worker.share),
         traffic: Rc::clone(&room.traffic),
+        names: Rc::clone(&room.names),
     };
     let trace = worker.trace.clone().filter(|_| first);
     let source = worker.dialer.next_source(target);
@@ -78,6 +83,7 @@ pub(super) async fn open(
     let target = reach.target;
     let now = Instant::now();
     worker.recorder.borrow_mut().attempted(due, now);
+    reach.home.set(None);
     let connected = tokio::select! {
         biased;
         connected = Link::open(room, reach, now + worker.dialer.limit()) => connected,
@@ -93,12 +99,18 @@ pub(super) async fn open(
                 .backend
                 .as_ref()
                 .and_then(|(name, by)| recorder.backend(name, by));
-            recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
-            drop(recorder);
-            if let (Link::Socketio(session), Some(hall)) = (&mut link, &room.hall) {
-                session.keep_bodies(hall.reads_bodies());
+            let now = Instant::now();
+            recorder.opened(source, backend, target, arrival.remote, Some(now), arrival.times());
+            reach.home.set(backend);
+            if let Some(seen) = arrival.seen {
+                recorder.seen(source, seen);
             }
-            let (now, seq) = (Instant::now(), post.said.get());
+            drop(recorder);
+            let naming = Naming::of(reach, arrival.handshake, now);
+            if naming.is_none() {
+                keep_bodies(&mut link, room);
+            }
+            let seq = post.said.get();
             let caster = room
                 .hall
                 .as_ref()
@@ -111,6 +123,7 @@ pub(super) async fn open(
                 link,
                 source,
                 backend,
+                naming,
                 answer,
                 waiting: VecDeque::new(),
                 closing: None,
@@ -120,6 +133,8 @@ pub(super) async fn open(
             }))
         }
         Err(failure) => {
+            // of no backend's clients
+            reach.polls.set(0);
             let source = failure.local.or(reach.source).map(|address| recorder.source(address));
             let backend = failure
                 .backend
@@ -130,25 +145,6 @@ pub(super) async fn open(
                 again: comes_back(&failure.fault),
             })
         }
-    }
-}
-
-/// Hands over what came up beside the client's own business: bytes, sockets beside the first, steps after the arrival.
-pub(super) fn record(reach: &Reach, recorder: &mut Recorder) {
-    let (sent, received) = reach.traffic.take();
-    recorder.bytes(sent, received);
-    for (tcp, tls) in reach.dials.borrow_mut().drain(..) {
-        recorder.connect_times(ConnectTimes {
-            tcp,
-            tls,
-            ..ConnectTimes::default()
-        });
-    }
-    for (step, took) in reach.steps.borrow_mut().drain(..) {
-        recorder.latency(step, took);
-    }
-    if let Some(fault) = reach.stays.take() {
-        recorder.stays_polling(&fault);
     }
 }
 
@@ -176,7 +172,7 @@ impl Client {
                     self.say(due);
                 }
             }
-            match self.link.poll_said(&self.reach, cx) {
+            match self.link.poll_said(&self.reach, self.naming.is_some(), cx) {
                 Poll::Ready(Ok(said)) => {
                     self.heard(&said);
                     continue;
@@ -282,6 +278,7 @@ impl Client {
 
     fn heard(&mut self, said: &Said) {
         let now = Instant::now();
+        self.name(said, now);
         match said {
             Said::Written(count) if self.answer == Answer::Written => {
                 for _ in 0..*count {
@@ -305,6 +302,46 @@ impl Client {
             // the flags name no further namespace
             Said::Joined { .. } | Said::Refused { .. } | Said::Left { .. } => {}
         }
+    }
+
+    /// Looks for the backend's name, as long as that is not known.
+    fn name(&mut self, said: &Said, now: Instant) {
+        let Some(naming) = &mut self.naming else { return };
+        let look = naming.hears(said, self.source, &mut self.room.worker.recorder.borrow_mut(), now);
+        if look == Look::Waits {
+            return;
+        }
+        self.naming = None;
+        keep_bodies(&mut self.link, &self.room);
+        if let Look::Named(Some(backend)) = look {
+            self.backend = Some(backend);
+            self.reach.home.set(self.backend);
+            if let Some(caster) = &mut self.caster {
+                caster.joined(self.backend, now);
+            }
+        }
+    }
+
+    /// The client is back. Whether it came with cookies (`cookies`) and is on another backend nevertheless.
+    pub(super) fn returned(&mut self, was: &Away, now: Instant, cookies: bool) -> bool {
+        let mut recorder = self.room.worker.recorder.borrow_mut();
+        recorder.returned(was, self.backend, now);
+        if let Some(naming) = &mut self.naming {
+            naming.returned(*was, now);
+        }
+        match (was.from, self.backend) {
+            (Some(from), Some(to)) if cookies && from != to => {
+                let session = self.reach.cookies.borrow().names();
+                recorder.strayed_between(now, self.source, &session, from, to);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Where it is, as far as that is known.
+    pub(super) fn backend(&self) -> Option<BackendId> {
+        self.backend
     }
 
     fn message(&mut self, wanted: bool, now: Instant) {
@@ -372,7 +409,11 @@ impl Client {
     /// A storm drops the connection: nothing is said, as when the network is lost.
     fn torn(&mut self) {
         self.reach.tell("=", "storm");
-        self.room.worker.recorder.borrow_mut().stormed();
+        self.room
+            .worker
+            .recorder
+            .borrow_mut()
+            .stormed(self.backend, Instant::now());
         self.lose_all();
     }
 

@@ -5,6 +5,7 @@ use super::backoff;
 use super::client::{self, Client};
 use super::room::{Post, Room};
 use crate::codec::session::PUT_OUT;
+use crate::recorder::Away;
 use crate::wire::fault::{Fault, FaultKind};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -44,13 +45,18 @@ pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
     let reach = Rc::new(client::reach(&room, number));
     let mut due = client::due(&room, number);
     let mut attempts = 0;
-    let mut lost: Option<Instant> = None;
+    let mut lost: Option<Away> = None;
+    let mut strayed = false;
     loop {
+        let cookies = !strayed && !reach.cookies.borrow().is_empty();
         let opened = Box::pin(client::open(&room, number, &post, &reach, due.take())).await;
+        let mut from = None;
         let ending = match opened {
-            Ok(client) => {
-                stands(&room, number, &post, lost.take());
-                live(client).await
+            Ok(mut client) => {
+                strayed |= stands(&room, number, &post, &mut client, lost.take(), cookies);
+                let ending = poll_fn(|cx| client.poll(cx)).await;
+                from = client.backend();
+                ending
             }
             Err(ending) => ending,
         };
@@ -60,7 +66,10 @@ pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
             Ending::Failed { again } => again,
             Ending::Lost { again } => {
                 attempts = 0;
-                lost = Some(Instant::now());
+                lost = Some(Away {
+                    from,
+                    since: Instant::now(),
+                });
                 room.worker.recorder.borrow_mut().away();
                 room.away(&post);
                 again
@@ -81,20 +90,19 @@ pub async fn run(room: Rc<Room>, number: u64, post: Rc<Post>) {
     room.left(&post);
 }
 
-async fn live(mut client: Box<Client>) -> Ending {
-    poll_fn(|cx| client.poll(cx)).await
-}
-
-/// The client is open, for the first time or again.
-fn stands(room: &Room, number: u64, post: &Rc<Post>, lost: Option<Instant>) {
+/// The client is open, for the first time or again. Whether its cookies (`cookies`) did not bring it where it was.
+fn stands(room: &Room, number: u64, post: &Rc<Post>, client: &mut Client, lost: Option<Away>, cookies: bool) -> bool {
     let now = Instant::now();
     post.torn.set(false);
     match lost {
-        None => room.opened(number, post, now),
-        Some(since) => {
-            let took = now.saturating_duration_since(since);
-            room.worker.recorder.borrow_mut().returned(took);
+        None => {
+            room.opened(number, post, now);
+            false
+        }
+        Some(was) => {
+            let strayed = client.returned(&was, now, cookies);
             room.back(post);
+            strayed
         }
     }
 }

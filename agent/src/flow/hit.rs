@@ -1,9 +1,9 @@
 //! One HTTP client: its connections, cookies and requests, and the life of one hit, redirects included.
 
 use super::ask::{http, idempotent, is_redirect, rendered};
-use crate::codec::backend::{BackendNames, Found};
+use super::landing::{Known, Landing};
 use crate::codec::cookie::Jar;
-use crate::engine::http::{Answer, Broken, Connection, EXCERPT, Question};
+use crate::engine::http::{Answer, Broken, Connection, Question};
 use crate::recorder::{BackendId, ConnectTimes, Mark, SourceId};
 use crate::wire::fault::{Fault, FaultKind};
 use crate::worker::Worker;
@@ -25,8 +25,7 @@ pub enum Way {
 pub struct Client {
     worker: Rc<Worker>,
     lines: Vec<Line>,
-    names: BackendNames,
-    found: Found,
+    landing: Landing,
     excerpt: Vec<u8>,
     location: Vec<u8>,
     jar: Jar,
@@ -36,7 +35,7 @@ pub struct Client {
 struct Line {
     connection: Option<(Connection, SourceId)>,
     bytes: Rc<[u8]>,
-    backend: Option<(Vec<u8>, BackendId)>,
+    known: Known,
     route: Option<IpAddr>,
 }
 
@@ -54,16 +53,15 @@ impl Client {
             .map(|target| Line {
                 connection: None,
                 bytes: rendered(&worker, &jar, target as u16, None),
-                backend: None,
+                known: Known::default(),
                 route: None,
             })
             .collect();
-        let names = BackendNames::new(&worker.share.backend_from);
+        let landing = Landing::new(&worker.share);
         Self {
             worker,
             lines,
-            names,
-            found: Found::default(),
+            landing,
             excerpt: Vec::new(),
             location: Vec::new(),
             jar,
@@ -92,7 +90,7 @@ impl Client {
                     bytes: &bytes,
                     head,
                     limit,
-                    keep: EXCERPT,
+                    keep: self.landing.keeps(),
                 },
             )
             .await;
@@ -147,7 +145,7 @@ impl Client {
                     tls: dialed.tls,
                     ..ConnectTimes::default()
                 };
-                recorder.opened(mark.source, None, target, dialed.remote.ip(), false, times);
+                recorder.opened(mark.source, None, target, dialed.remote.ip(), None, times);
                 self.lines[usize::from(target)].connection = Some((Connection::new(dialed), mark.source));
                 Ok(())
             }
@@ -176,7 +174,10 @@ impl Client {
             let used = connection.hits > 0;
             match self.exchange(&mut connection, question).await {
                 Ok(answer) => {
-                    let backend = self.backend(target);
+                    let backend = self.backend(target, source);
+                    if let (false, Some(backend)) = (used, backend) {
+                        self.worker.recorder.borrow_mut().carried(backend);
+                    }
                     self.worker
                         .recorder
                         .borrow_mut()
@@ -238,7 +239,7 @@ impl Client {
                     tls: dialed.tls,
                     ..ConnectTimes::default()
                 };
-                recorder.opened(mark.source, None, target, dialed.remote.ip(), false, times);
+                recorder.opened(mark.source, None, target, dialed.remote.ip(), None, times);
                 self.lines[usize::from(target)].connection = Some((Connection::new(dialed), mark.source));
                 Ok(())
             }
@@ -254,20 +255,19 @@ impl Client {
 
     async fn exchange(&mut self, connection: &mut Connection, question: &Question<'_>) -> Result<Answer, Broken> {
         let Self {
-            names,
-            found,
+            landing,
             excerpt,
             location,
             jar,
             worker,
             ..
         } = self;
-        found.clear();
+        landing.asks(jar);
         location.clear();
         let keep_cookies = worker.share.request.keep_cookies;
         let mut jar_changed = false;
         let visit = |name: &str, value: &[u8]| {
-            names.look(name, value, found);
+            landing.look(name, value);
             if name.len() == 8 && name.eq_ignore_ascii_case("location") {
                 location.extend_from_slice(&value[..value.len().min(2048)]);
             }
@@ -276,6 +276,9 @@ impl Client {
             }
         };
         let answer = connection.exchange(question, visit, excerpt).await;
+        if answer.is_ok() {
+            landing.read(excerpt);
+        }
         if jar_changed {
             for (target, line) in self.lines.iter_mut().enumerate() {
                 line.bytes = rendered(&self.worker, &self.jar, target as u16, None);
@@ -284,18 +287,11 @@ impl Client {
         answer
     }
 
-    /// The backend that the last answer named; its id is kept while the name stays the same.
-    fn backend(&mut self, target: u16) -> Option<BackendId> {
-        let (by, name) = self.names.name(&self.found)?;
-        let line = &mut self.lines[usize::from(target)];
-        if let Some((known, id)) = &line.backend
-            && known == name
-        {
-            return Some(*id);
-        }
-        let id = self.worker.recorder.borrow_mut().backend(name, by)?;
-        line.backend = Some((name.to_vec(), id));
-        Some(id)
+    /// The backend that the last answer named.
+    fn backend(&mut self, target: u16, source: SourceId) -> Option<BackendId> {
+        let known = &mut self.lines[usize::from(target)].known;
+        let recorder = &mut self.worker.recorder.borrow_mut();
+        self.landing.backend(known, source, &self.jar, recorder)
     }
 
     /// Keeps the connection for the next hit, or closes it.
@@ -352,7 +348,7 @@ impl Client {
                         bytes: &bytes,
                         head,
                         limit,
-                        keep: EXCERPT,
+                        keep: self.landing.keeps(),
                     },
                 )
                 .await;

@@ -2,6 +2,7 @@
 
 use super::room::Room;
 use crate::codec::session::Said;
+use crate::codec::websocket::Message;
 use crate::engine::reach::{Arrival, Failure, Reach};
 use crate::engine::{socketio, websocket};
 use crate::wire::fault::{Fault, FaultKind};
@@ -39,8 +40,8 @@ impl Link {
         }
     }
 
-    /// What is heard next; an error once the connection has ended.
-    pub(super) fn poll_said(&mut self, reach: &Reach, cx: &mut Context<'_>) -> Poll<Result<Said, Fault>> {
+    /// What is heard next; an error once the connection has ended. `whole`: the text of messages is wanted.
+    pub(super) fn poll_said(&mut self, reach: &Reach, whole: bool, cx: &mut Context<'_>) -> Poll<Result<Said, Fault>> {
         match self {
             Self::Socketio(session) => session.poll_said(cx),
             Self::Websocket(session, unwritten) => match session.poll_message(cx) {
@@ -48,10 +49,11 @@ impl Link {
                     if reach.trace.is_some() {
                         reach.tell("<", &format!("{message:?}"));
                     }
-                    Poll::Ready(Ok(Said::Message {
-                        text: None,
-                        binary: None,
-                    }))
+                    let text = match message {
+                        Message::Text(text) if whole => Some(text),
+                        _ => None,
+                    };
+                    Poll::Ready(Ok(Said::Message { text, binary: None }))
                 }
                 Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
                 Poll::Pending if *unwritten > 0 && matches!(session.poll_written(cx), Poll::Ready(Ok(()))) => {

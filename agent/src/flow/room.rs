@@ -2,6 +2,7 @@
 //! Never here: sockets, protocols.
 
 use super::cast::Hall;
+use crate::codec::backend::BackendNames;
 use crate::engine::reach::Traffic;
 use crate::engine::socketio;
 use crate::pacer;
@@ -135,6 +136,8 @@ pub struct Room {
     pub plan: Held,
     /// Bytes.
     pub traffic: Rc<Traffic>,
+    /// Where answers name their backend.
+    pub names: Rc<BackendNames>,
     /// Messages ordered or sent and not decided.
     pub pending: Cell<u64>,
     /// Where broadcasts are measured.
@@ -187,6 +190,7 @@ impl Room {
             hall: Hall::new(&worker),
             senders,
             traffic: Rc::default(),
+            names: Rc::new(BackendNames::of(&worker.share)),
             pending: Cell::new(0),
             limit,
             stride,

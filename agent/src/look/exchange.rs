@@ -32,10 +32,11 @@ pub(super) async fn exchange(
 }
 
 async fn read(stream: &mut Stream, asked: &Asked) -> Result<(Answered, Vec<u8>), Fault> {
-    let names = BackendNames::new(&asked.backend_from);
+    let names = BackendNames::at(&asked.backend_from);
     let mut bytes: Vec<u8> = Vec::new();
+    let mut found = Found::default();
     let (mut answered, mut body, mut rest) = loop {
-        let mut found = Found::default();
+        found.clear();
         let mut headers = Vec::new();
         let head = parse_head(&bytes, asked.method == "HEAD", |name, value| {
             names.look(name, value, &mut found);
@@ -51,9 +52,6 @@ async fn read(stream: &mut Stream, asked: &Asked) -> Result<(Answered, Vec<u8>),
                 let answered = Answered {
                     status: head.status,
                     headers,
-                    backend: names
-                        .name(&found)
-                        .map(|(by, name)| (by.to_owned(), String::from_utf8_lossy(name).into_owned())),
                     ..Answered::default()
                 };
                 break (answered, BodyReader::new(head.framing), bytes.split_off(head.length));
@@ -68,6 +66,7 @@ async fn read(stream: &mut Stream, asked: &Asked) -> Result<(Answered, Vec<u8>),
             }
         }
     };
+    answered.backend = named(&names, &found);
     if answered.status == 101 {
         return Ok((answered, rest));
     }
@@ -89,7 +88,16 @@ async fn read(stream: &mut Stream, asked: &Asked) -> Result<(Answered, Vec<u8>),
             }
         }
     }
+    if names.reads_bodies() {
+        names.read(&answered.body, &mut found);
+        answered.backend = named(&names, &found);
+    }
     Ok((answered, Vec::new()))
+}
+
+fn named(names: &BackendNames, found: &Found) -> Option<(String, String)> {
+    let (by, name) = names.name(found)?;
+    Some((by.to_owned(), String::from_utf8_lossy(name).into_owned()))
 }
 
 async fn more(stream: &mut Stream, into: &mut Vec<u8>) -> Result<usize, Fault> {

@@ -56,6 +56,7 @@ fn share(sources: &[&str], targets: &[u16]) -> Share {
         sources: sources.iter().map(|text| ip(text)).collect(),
         consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
+        seen_from: None,
         limits: Limits {
             connect: 10 * SECOND,
             hit: SECOND,

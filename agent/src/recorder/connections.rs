@@ -4,7 +4,7 @@ use super::{BackendId, ConnectTimes, Recorder, RowLatency, SourceId, micros};
 use crate::wire::fault::Fault;
 use crate::wire::report::Latency;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Recorder {
     /// A connection is tried. Every try ends in [`Recorder::opened`] or [`Recorder::attempt_failed`], or is unfinished.
@@ -14,14 +14,14 @@ impl Recorder {
         self.first.get_or_insert((due.unwrap_or(self.start), now));
     }
 
-    /// The connection stands. `client`: it counts in the matrix (websocket and socketio).
+    /// The connection stands. `since`: from then on it counts in the matrix (websocket and socketio).
     pub fn opened(
         &mut self,
         source: SourceId,
         backend: Option<BackendId>,
         target: u16,
         remote: IpAddr,
-        client: bool,
+        since: Option<Instant>,
         times: ConnectTimes,
     ) {
         self.tally.connections.unfinished -= 1;
@@ -35,8 +35,8 @@ impl Recorder {
         *self.rows.target(target).addresses.entry(remote).or_default() += 1;
         if let Some(backend) = backend {
             self.rows.backends[usize::from(backend.0)].connections += 1;
-            if client {
-                self.rows.cross(source, backend);
+            if let Some(now) = since {
+                self.rows.cross(source, backend, now);
             }
         }
     }
@@ -70,6 +70,9 @@ impl Recorder {
         if let Some(status) = fault.status {
             *self.statuses.entry(status).or_default() += 1;
         }
+        if let Some(backend) = backend {
+            self.rows.backends[usize::from(backend.0)].errors += 1;
+        }
         self.fault(fault, now, source, backend, target);
     }
 
@@ -77,32 +80,20 @@ impl Recorder {
     pub fn dropped(&mut self, source: SourceId, backend: Option<BackendId>, target: u16, fault: &Fault, now: Instant) {
         self.tally.connections.dropped += 1;
         self.tally.connections.open -= 1;
+        if let Some(backend) = backend {
+            let row = &mut self.rows.backends[usize::from(backend.0)];
+            row.dropped += 1;
+            row.errors += 1;
+        }
+        self.departures.left(backend, self.since_start(now), false);
         self.fault(fault, now, Some(source), backend, target);
     }
 
     /// We dropped an open connection in a storm.
-    pub fn stormed(&mut self) {
+    pub fn stormed(&mut self, backend: Option<BackendId>, now: Instant) {
         self.tally.connections.stormed += 1;
         self.tally.connections.open -= 1;
-    }
-
-    /// The client of a connection that was lost or stormed is on its way back. It ends in [`Recorder::returned`] or
-    /// [`Recorder::gave_up`], or is still away at its end.
-    pub fn away(&mut self) {
-        self.tally.connections.away += 1;
-    }
-
-    /// It stands again, so long after the loss.
-    pub fn returned(&mut self, took: Duration) {
-        self.tally.connections.away -= 1;
-        self.tally.connections.reconnected += 1;
-        self.latency(Latency::Reconnect, took);
-    }
-
-    /// It stays lost.
-    pub fn gave_up(&mut self) {
-        self.tally.connections.away -= 1;
-        self.tally.connections.gave_up += 1;
+        self.departures.left(backend, self.since_start(now), true);
     }
 
     /// We closed an open connection, or the server did where it may (http between hits).

@@ -3,6 +3,7 @@
 use super::Recording;
 use crate::wire::broadcast::Casts;
 use crate::wire::histogram::Histogram;
+use crate::wire::observed::together;
 use crate::wire::report::{BackendRow, Counts, FaultRow, FlowRow, Latency, SourceRow, Tally, TargetRow};
 use std::collections::BTreeMap;
 
@@ -62,6 +63,7 @@ pub fn add_up(parts: &[Recording]) -> Recording {
         }
         add_rows(&mut counts, &part.counts);
     }
+    counts.departures = together(std::mem::take(&mut counts.departures));
     counts.statuses = statuses.into_iter().collect();
     Recording {
         counts,
@@ -118,6 +120,8 @@ fn add_rows(into: &mut Counts, other: &Counts) {
             add_flow(known, row);
         }
     }
+    into.strays.add(&other.strays);
+    into.departures.extend(other.departures.iter().cloned());
     into.backend_overflow += other.backend_overflow;
     into.redirected += other.redirected;
     into.location = into.location.take().or_else(|| other.location.clone());
@@ -132,12 +136,28 @@ fn add_source(known: &mut SourceRow, row: &SourceRow) {
     for (name, n) in &row.backends {
         add_named(&mut known.backends, name, *n);
     }
+    for span in &row.spans {
+        match known.spans.iter_mut().find(|known| known.backend == span.backend) {
+            Some(known) => {
+                known.first_us = known.first_us.min(span.first_us);
+                known.last_us = known.last_us.max(span.last_us);
+            }
+            None => known.spans.push(span.clone()),
+        }
+    }
+    for seen in &row.seen_as {
+        if !known.seen_as.contains(seen) {
+            known.seen_as.push(*seen);
+        }
+    }
 }
 
 fn add_backend(known: &mut BackendRow, row: &BackendRow) {
     known.connections += row.connections;
+    known.dropped += row.dropped;
     known.requests += row.requests;
     known.errors += row.errors;
+    known.polls += row.polls;
     known.latency.add(&row.latency);
 }
 

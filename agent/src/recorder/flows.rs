@@ -2,7 +2,7 @@
 //! it. Never here: clocks, what a step does.
 
 use super::pages::Pages;
-use super::{BackendId, Recorder, RowLatency, SourceId};
+use super::{Recorder, RowLatency};
 use crate::wire::flow::{Counted, Program};
 use crate::wire::report::{FlowRow, StepRow};
 use std::time::Instant;
@@ -159,11 +159,5 @@ impl Recorder {
     /// An answer with this status came.
     pub fn status(&mut self, status: u16) {
         *self.statuses.entry(status).or_default() += 1;
-    }
-
-    /// A client without a handshake is on this backend.
-    pub fn lands(&mut self, source: SourceId, backend: BackendId) {
-        self.rows.backends[usize::from(backend.0)].connections += 1;
-        self.rows.cross(source, backend);
     }
 }

@@ -6,19 +6,24 @@
 pub mod cast;
 mod connections;
 pub mod counts;
+mod departures;
 pub mod flows;
 mod messages;
+mod observed;
 pub mod pages;
 mod recording;
 pub mod rows;
 
+pub use departures::Away;
 pub use flows::StepId;
 pub use recording::Recording;
 pub use rows::{BackendId, SourceId};
 
 use crate::wire::fault::Fault;
+use crate::wire::observed::Strays;
 use crate::wire::report::{Heartbeats, Latency, Tally};
 use cast::Casts;
+use departures::Departures;
 use flows::Flows;
 use pages::Pages;
 use rows::Rows;
@@ -75,6 +80,8 @@ pub struct Recorder {
     row_latency: RowLatency,
     flows: Flows,
     casts: Option<Box<Casts>>,
+    strays: Strays,
+    departures: Departures,
 }
 
 /// Which latency stands in the rows by source, backend and target.
@@ -111,6 +118,8 @@ impl Recorder {
             },
             flows: Flows::default(),
             casts: None,
+            strays: Strays::default(),
+            departures: Departures::default(),
         }
     }
 
@@ -125,7 +134,9 @@ impl Recorder {
         );
         // ids that connections hold must stay valid
         for source in &self.rows.sources {
-            fresh.rows.source(source.address);
+            let id = fresh.rows.source(source.address);
+            // what a kept connection was told once it is not told again
+            source.seen_as.iter().for_each(|seen| fresh.rows.seen(id, *seen));
         }
         for backend in &self.rows.backends {
             fresh.rows.backend(
@@ -198,7 +209,7 @@ impl Recorder {
             }
             None => service,
         };
-        self.answered(mark, backend, status, (micros(main), micros(service)));
+        self.answered(mark, done, backend, status, (micros(main), micros(service)));
     }
 
     /// The hit failed. `fault` is `None` when its connection's failure was counted already.
@@ -229,12 +240,17 @@ impl Recorder {
             row.requests += 1;
             row.errors += 1;
             if status.is_some() {
-                self.rows.cross(mark.source, backend);
+                self.rows.cross(mark.source, backend, done);
             }
         }
         if let Some(fault) = fault {
             self.fault(fault, done, Some(mark.source), backend, mark.target);
         }
+    }
+
+    /// Polls and posts of a client of this backend.
+    pub fn polled(&mut self, backend: BackendId, requests: u64) {
+        self.rows.backends[usize::from(backend.0)].polls += requests;
     }
 
     /// Heartbeats of an Engine.IO session.
@@ -271,7 +287,14 @@ impl Recorder {
     }
 
     #[inline]
-    fn answered(&mut self, mark: &Mark, backend: Option<BackendId>, status: Option<u16>, (main, service): (u64, u64)) {
+    fn answered(
+        &mut self,
+        mark: &Mark,
+        done: Instant,
+        backend: Option<BackendId>,
+        status: Option<u16>,
+        (main, service): (u64, u64),
+    ) {
         self.rows.sources[usize::from(mark.source.0)].requests += 1;
         self.rows.target(mark.target).requests += 1;
         if let Some(status) = status {
@@ -280,7 +303,7 @@ impl Recorder {
         if let Some(backend) = backend {
             self.rows.backends[usize::from(backend.0)].requests += 1;
             if status.is_some() {
-                self.rows.cross(mark.source, backend);
+                self.rows.cross(mark.source, backend, done);
             }
         }
         match self.row_latency {

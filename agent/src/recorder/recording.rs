@@ -1,6 +1,6 @@
 //! What a recorder hands over: counts so far and the distributions since the last cut, or the whole run. Never here: counting.
 
-use super::Recorder;
+use super::{BackendId, Recorder};
 use crate::wire::broadcast::Casts;
 use crate::wire::histogram::Histogram;
 use crate::wire::report::{Counts, Latency, Tally};
@@ -58,7 +58,8 @@ impl Recorder {
     }
 
     fn counts(&self, whole: bool) -> Counts {
-        let (sources, backends, targets, faults) = self.rows.report(whole);
+        let (sources, backends, targets, faults) = self.rows.report(whole, |at| self.since_start(at));
+        let name = |id: BackendId| self.rows.backends.get(usize::from(id.0)).map(|row| row.name.clone());
         Counts {
             tally: self.tally.clone(),
             statuses: self.statuses.iter().map(|(s, n)| (*s, *n)).collect(),
@@ -72,6 +73,8 @@ impl Recorder {
             location: self.location.clone(),
             stayed: self.stayed.clone(),
             flows: self.flows.report(whole),
+            strays: self.strays.clone(),
+            departures: self.departures.report(whole, name),
         }
     }
 

@@ -5,12 +5,16 @@
 
 use super::pages::Pages;
 use crate::wire::fault::{Fault, FaultKind};
+use crate::wire::observed::Span;
 use crate::wire::report::{BackendRow, Example, FaultRow, SourceRow, TargetRow};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Instant;
 
 /// Backend names kept at most; answers beyond are counted and not named.
 pub const BACKENDS_KEPT: usize = 64;
+/// Addresses that one source is seen as, kept at most.
+const SEEN_KEPT: usize = 8;
 const DETAILS_KEPT: usize = 48;
 const EXAMPLES_KEPT: usize = 3;
 
@@ -33,9 +37,19 @@ pub struct Source {
     /// Failures.
     pub errors: u64,
     /// By backend id.
-    pub backends: Vec<u64>,
+    pub backends: Vec<Option<Cell>>,
+    /// The addresses that it was seen as.
+    pub seen_as: Vec<IpAddr>,
     /// Main latency.
     pub latency: Pages,
+}
+
+/// What one source saw of one backend.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    count: u64,
+    first: Instant,
+    last: Instant,
 }
 
 /// Counts of one backend.
@@ -44,10 +58,14 @@ pub struct Backend {
     pub name: String,
     /// Opened to it.
     pub connections: u64,
+    /// Lost on it.
+    pub dropped: u64,
     /// Hits it answered.
     pub requests: u64,
-    /// Failed ones.
+    /// Failed ones, connections refused and lost.
     pub errors: u64,
+    /// Requests of its clients that poll.
+    pub polls: u64,
     /// Main latency.
     pub latency: Pages,
 }
@@ -95,6 +113,7 @@ impl Rows {
                     requests: 0,
                     errors: 0,
                     backends: Vec::new(),
+                    seen_as: Vec::new(),
                     latency: Pages::default(),
                 });
                 self.sources.len() - 1
@@ -118,8 +137,10 @@ impl Rows {
         self.backends.push(Backend {
             name,
             connections: 0,
+            dropped: 0,
             requests: 0,
             errors: 0,
+            polls: 0,
             latency: Pages::default(),
         });
         if !self.backend_by.iter().any(|known| known == by) {
@@ -138,13 +159,27 @@ impl Rows {
     }
 
     /// Counts one more from `source` on `backend` in the matrix.
-    pub fn cross(&mut self, source: SourceId, backend: BackendId) {
+    pub fn cross(&mut self, source: SourceId, backend: BackendId, now: Instant) {
         let backends = &mut self.sources[usize::from(source.0)].backends;
         let at = usize::from(backend.0);
         if backends.len() <= at {
-            backends.resize(at + 1, 0);
+            backends.resize(at + 1, None);
         }
-        backends[at] += 1;
+        let cell = backends[at].get_or_insert(Cell {
+            count: 0,
+            first: now,
+            last: now,
+        });
+        cell.count += 1;
+        cell.last = now;
+    }
+
+    /// The other side sees connections of this source as coming from there.
+    pub fn seen(&mut self, source: SourceId, as_: IpAddr) {
+        let seen = &mut self.sources[usize::from(source.0)].seen_as;
+        if !seen.contains(&as_) && seen.len() < SEEN_KEPT {
+            seen.push(as_);
+        }
     }
 
     /// Counts a failure and keeps the first few whole.
@@ -178,8 +213,12 @@ impl Rows {
         }
     }
 
-    /// Rows as they are reported; `whole` with their histograms.
-    pub fn report(&self, whole: bool) -> (Vec<SourceRow>, Vec<BackendRow>, Vec<TargetRow>, Vec<FaultRow>) {
+    /// Rows as they are reported; `whole` with their histograms. Times are told as us by `at`.
+    pub fn report(
+        &self,
+        whole: bool,
+        at: impl Fn(Instant) -> u64,
+    ) -> (Vec<SourceRow>, Vec<BackendRow>, Vec<TargetRow>, Vec<FaultRow>) {
         let latency = |pages: &Pages| {
             if whole { pages.snapshot() } else { Default::default() }
         };
@@ -188,20 +227,26 @@ impl Rows {
             connections: s.connections,
             requests: s.requests,
             errors: s.errors,
-            backends: s
-                .backends
-                .iter()
-                .zip(&self.backends)
-                .filter(|(n, _)| **n > 0)
-                .map(|(n, b)| (b.name.clone(), *n))
+            backends: cells(s, &self.backends)
+                .map(|(cell, name)| (name.to_owned(), cell.count))
                 .collect(),
+            spans: cells(s, &self.backends)
+                .map(|(cell, name)| Span {
+                    backend: name.to_owned(),
+                    first_us: at(cell.first),
+                    last_us: at(cell.last),
+                })
+                .collect(),
+            seen_as: s.seen_as.clone(),
             latency: latency(&s.latency),
         });
         let backends = self.backends.iter().map(|b| BackendRow {
             name: b.name.clone(),
             connections: b.connections,
+            dropped: b.dropped,
             requests: b.requests,
             errors: b.errors,
+            polls: b.polls,
             latency: latency(&b.latency),
         });
         let targets = self.targets.iter().map(|t| TargetRow {
@@ -217,4 +262,10 @@ impl Rows {
             self.faults.values().cloned().collect(),
         )
     }
+}
+
+/// What a source saw, with the names of where.
+fn cells<'a>(source: &'a Source, backends: &'a [Backend]) -> impl Iterator<Item = (&'a Cell, &'a str)> {
+    let named = source.backends.iter().zip(backends);
+    named.filter_map(|(cell, backend)| Some((cell.as_ref()?, backend.name.as_str())))
 }

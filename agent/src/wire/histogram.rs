@@ -66,6 +66,41 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// Records one time in us. For what is rare: it looks for the bucket's place.
+    pub fn record(&mut self, us: u64) {
+        self.min = if self.count == 0 { us } else { self.min.min(us) };
+        self.max = self.max.max(us);
+        self.count += 1;
+        self.saturated += u64::from(us > HIGHEST_US);
+        self.sum += u128::from(us);
+        self.sum_of_squares += u128::from(us) * u128::from(us);
+        let index = bucket_of(us) as u32;
+        match self.buckets.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(at) => self.buckets[at].1 += 1,
+            Err(at) => self.buckets.insert(at, (index, 1)),
+        }
+    }
+
+    /// Takes back one time that was recorded, in all but minimum and maximum where others remain; false when its bucket is empty.
+    pub fn forget(&mut self, us: u64) -> bool {
+        let index = bucket_of(us) as u32;
+        let Ok(at) = self.buckets.binary_search_by_key(&index, |(index, _)| *index) else {
+            return false;
+        };
+        self.buckets[at].1 -= 1;
+        if self.buckets[at].1 == 0 {
+            self.buckets.remove(at);
+        }
+        self.count -= 1;
+        self.saturated -= u64::from(us > HIGHEST_US);
+        self.sum -= u128::from(us);
+        self.sum_of_squares -= u128::from(us) * u128::from(us);
+        if self.count == 0 {
+            *self = Self::default();
+        }
+        true
+    }
+
     /// Adds another distribution, bucket by bucket.
     pub fn add(&mut self, other: &Self) {
         if other.count == 0 && other.buckets.is_empty() {

@@ -15,6 +15,7 @@ pub mod frame;
 pub mod histogram;
 pub mod look;
 pub mod message;
+pub mod observed;
 pub mod report;
 pub mod share;
 

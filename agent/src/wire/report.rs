@@ -6,6 +6,7 @@
 use super::broadcast::Casts;
 use super::fault::FaultKind;
 use super::histogram::Histogram;
+use super::observed::{Departure, Span, Strays};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -211,6 +212,10 @@ pub struct SourceRow {
     pub errors: u64,
     /// Clients (websocket, socketio) or answered hits (http) by backend name.
     pub backends: Vec<(String, u64)>,
+    /// When it met each of these backends.
+    pub spans: Vec<Span>,
+    /// The addresses that its connections were seen as by the other side, as far as they are kept.
+    pub seen_as: Vec<IpAddr>,
     /// `request` in an open loop, else `service`, else `handshake`. Empty in intervals.
     pub latency: Histogram,
 }
@@ -220,12 +225,16 @@ pub struct SourceRow {
 pub struct BackendRow {
     /// Name, as the answer gave it.
     pub name: String,
-    /// Clients or TCP connections opened to it.
+    /// Clients that stood on it; for http TCP connections whose first answer it gave.
     pub connections: u64,
+    /// Connections that were lost on it.
+    pub dropped: u64,
     /// Hits it answered.
     pub requests: u64,
-    /// Failed hits it answered.
+    /// Failed hits, connections it refused, connections lost on it.
     pub errors: u64,
+    /// HTTP requests of its clients that poll: polls and posts, the handshake's among them.
+    pub polls: u64,
     /// As [`SourceRow::latency`]. Empty in intervals.
     pub latency: Histogram,
 }
@@ -301,6 +310,10 @@ pub struct Counts {
     pub stayed: Option<String>,
     /// By flow of the playbook, in its order.
     pub flows: Vec<FlowRow>,
+    /// Sessions that were seen on more than one backend.
+    pub strays: Strays,
+    /// Who was lost where, and is where now (held clients).
+    pub departures: Vec<Departure>,
 }
 
 /// One second of a run.

@@ -43,6 +43,8 @@ pub struct Share {
     pub consent: Consent,
     /// Where the backend's name is found in an answer.
     pub backend_from: BackendFrom,
+    /// Where an answer tells the address that it was asked from.
+    pub seen_from: Option<SeenFrom>,
     /// Time limits.
     pub limits: Limits,
     /// Print every packet of one client ([`super::message::FromAgent::Trace`]).
@@ -319,6 +321,28 @@ pub enum BackendFrom {
     Header(String),
     /// This cookie, set by the answer.
     Cookie(String),
+    /// At this JSON pointer in the body: of an http answer, or of the answer that opens an Engine.IO session by polling.
+    Body(String),
+    /// In what the server says first.
+    Said(SaidFirst),
+}
+
+/// What a server says of itself once a client is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidFirst {
+    /// The event of Socket.IO whose first argument says it; `None`: a message of raw WebSocket or Engine.IO.
+    pub event: Option<String>,
+    /// The place in it, a JSON pointer; `None`: all of it.
+    pub pointer: Option<String>,
+}
+
+/// Where an answer tells the address that it was asked from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeenFrom {
+    /// This response header, lower case.
+    Header(String),
+    /// At this JSON pointer in the body: of an http answer, or of the answer that opens an Engine.IO session by polling.
+    Body(String),
 }
 
 /// Response headers that usually name the backend, in order of preference.

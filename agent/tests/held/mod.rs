@@ -75,6 +75,7 @@ pub fn share(
         sources: Vec::new(),
         consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
+        seen_from: None,
         limits: Limits {
             connect: 2_000 * MS,
             hit: 1_000 * MS,

@@ -203,6 +203,7 @@ pub fn share(port: u16, load: Load) -> Share {
         sources: Vec::new(),
         consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
+        seen_from: None,
         limits: Limits {
             connect: 1_000 * MS,
             hit: 1_000 * MS,

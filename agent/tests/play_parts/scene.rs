@@ -299,6 +299,7 @@ pub fn share(port: u16, engine: Engine, clients: u64, program: Program) -> Share
         sources: vec![],
         consent: Consent::Missing,
         backend_from: BackendFrom::Usual,
+        seen_from: None,
         limits: Limits {
             connect: 2_000 * MS,
             hit: 2_000 * MS,

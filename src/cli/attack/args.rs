@@ -14,7 +14,7 @@ const OUT: &str = "What comes out";
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(
     after_help = "Totals are totals over the whole swarm. Times want a unit (500ms, 30s, 2m, 1h); rates are 500, 500/s, 6000/m, 10k; \
-counts 500, 10k, 1M.\nSecrets can be given as @FILE or env:NAME: in -H, -u, -b, --auth and --query."
+counts 500, 10k, 1M.\nSecrets can be given as @FILE or env:NAME: in -H, -u, -b, --auth, --query and --lb-stats-auth."
 )]
 pub struct AttackArgs {
     /// http(s):// or ws(s)://; several with weights: 3=https://a/x 1=https://a/y
@@ -88,11 +88,24 @@ pub struct AttackArgs {
     /// After the last hit, for what is in flight [default: the smaller of --timeout and 10s]
     #[arg(long, value_name = "T", help_heading = AT)]
     pub grace: Option<String>,
-    /// Where an answer names its backend: header:NAME or cookie:NAME [default: the usual ones]
+    /// Where a backend is named: header:NAME, cookie:NAME, body:/pointer, event:NAME[/pointer], message[:/pointer] [default:
+    /// the usual headers and cookies]
     #[arg(long, value_name = "WHERE", help_heading = AT)]
     pub backend_from: Option<String>,
+    /// Read the balancer's statistics beside the run and set its counts against ours: HAProxy's page, nginx's stub_status, or HAProxy's runtime socket as tcp://HOST:PORT or unix:/PATH; #www,api: only of these proxies
+    #[arg(long, value_name = "URL", help_heading = AT)]
+    pub lb_stats: Option<String>,
+    /// Name and password of that page, in plain or as @FILE or env:NAME
+    #[arg(long, value_name = "USER:PASS", help_heading = AT)]
+    pub lb_stats_auth: Option<String>,
+    /// Read these metrics of a page in Prometheus text beside the run: URL=name,name{label="x"} (repeatable)
+    #[arg(long, value_name = "URL=NAMES", help_heading = AT)]
+    pub watch_metrics: Vec<String>,
     #[command(flatten, next_help_heading = AT)]
     pub balanced: BalancerArgs,
+    /// Where an answer tells the address that it was asked from: header:NAME or body:/pointer
+    #[arg(long, value_name = "WHERE", help_heading = AT)]
+    pub seen_as_from: Option<String>,
     /// You may load these targets; without it you are asked for each that is neither loopback nor private
     #[arg(long, help_heading = AT)]
     pub yes: bool,

@@ -17,7 +17,7 @@ enum Slot<'a> {
 }
 
 /// Flags that, typed, take the place of others that a playbook has.
-const INSTEAD: [(&str, &[&str]); 14] = [
+const INSTEAD: [(&str, &[&str]); 15] = [
     ("duration", &["hold", "stage"]),
     ("hold", &["duration"]),
     ("rate", &["every", "stage"]),
@@ -31,6 +31,8 @@ const INSTEAD: [(&str, &[&str]); 14] = [
     ("no-keepalive", &["requests-per-connection", "connection-life"]),
     ("requests-per-connection", &["no-keepalive"]),
     ("connection-life", &["no-keepalive"]),
+    // a login is of one page
+    ("lb-stats", &["lb-stats-auth"]),
     // what a rule was about is no target any more
     ("url", &["connect-to"]),
 ];
@@ -80,6 +82,10 @@ fn slot<'a>(args: &'a mut AttackArgs, flag: &str) -> Option<Slot<'a>> {
         "balancer" => Text(&mut args.balanced.balancer),
         "backends" => Text(&mut args.balanced.backends),
         "backend-from" => Text(&mut args.backend_from),
+        "lb-stats" => Text(&mut args.lb_stats),
+        "lb-stats-auth" => Text(&mut args.lb_stats_auth),
+        "watch-metrics" => Texts(&mut args.watch_metrics),
+        "seen-as-from" => Text(&mut args.seen_as_from),
         "method" => Text(&mut args.method),
         "data" => Text(&mut args.data),
         "data-file" => File(&mut args.data_file),

@@ -7,16 +7,11 @@ use clap::{Arg, ArgMatches, Command};
 const VALUE: std::ops::RangeInclusive<usize> = 0..=1;
 
 /// Long flags of later versions, and what to do until then.
-const LATER: [(&str, &str); 6] = [
+const LATER: [(&str, &str); 4] = [
     ("http2", "the http engine speaks HTTP/1.1"),
     ("abort-if", "judge the whole run with --require"),
     ("at", "run the command from another terminal"),
     ("mark", "note the time yourself"),
-    (
-        "lb-stats",
-        "read the balancer's page yourself; the matrix of sources and backends is in the report",
-    ),
-    ("lb-stats-auth", "read the balancer's page yourself"),
 ];
 
 /// Adds them to the subcommand, hidden from its help.

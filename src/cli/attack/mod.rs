@@ -8,7 +8,9 @@ mod fields;
 mod held;
 pub mod later;
 mod load;
+mod observed;
 pub(super) mod outputs;
+mod pages;
 pub mod played;
 mod protocol;
 mod reconnect;
@@ -28,6 +30,7 @@ use crate::playbook::load::Needs;
 use crate::playbook::{self, Book, place};
 use crate::requirement::{Requirement, bare_latency};
 use crate::secret;
+use crate::watch::address::shown;
 use std::path::PathBuf;
 use swarm_agent::wire::report::Latency;
 use swarm_agent::wire::share::Load;
@@ -140,6 +143,8 @@ fn plain(
     }
     let hosts = args.crew.hosts(&around.fleets, &mut noted)?;
     let engine = protocol::engine(args, &aim, around, &mut noted)?;
+    let backend_from = observed::backend_from(args, &engine)?;
+    let seen_from = observed::seen_from(args, &engine)?;
     let limits = request::limits(args, &mut noted)?;
     let speaks = protocol::says_something(&engine);
     let mut load = match flows {
@@ -171,12 +176,14 @@ fn plain(
         broadcast,
         request,
         tls: request::tls(args)?,
-        backend_from: request::backend_from(args)?,
+        backend_from,
+        seen_from,
         balancer: args.balanced.read()?,
         limits,
         sources: args.crew.sources()?,
         min_hosts: args.crew.min_hosts(&mut noted)?,
         requirements,
+        watch: pages::watch(args, around)?,
         strict: args.strict,
         trace: args.trace_one,
         defaults: noted.defaults,
@@ -233,6 +240,13 @@ fn typed_secrets(args: &AttackArgs) -> Vec<(String, String)> {
     args.emit.iter().for_each(|emit| add(emit, socketio::redact_emit(emit)));
     args.user.iter().for_each(|user| add(user, secret::redact_user(user)));
     args.auth.iter().for_each(|auth| add(auth, secret::redact_secret(auth)));
+    args.lb_stats.iter().for_each(|page| add(page, shown(page)));
+    args.lb_stats_auth
+        .iter()
+        .for_each(|login| add(login, secret::redact_user(login)));
+    args.watch_metrics
+        .iter()
+        .for_each(|page| add(page, pages::redact_metrics(page)));
     for payload in [&args.data, &args.message].into_iter().flatten() {
         add(payload, secret::redact_payload(payload));
     }

@@ -10,7 +10,7 @@ use crate::cli::units::{self, SECOND, show_duration};
 use crate::secret;
 use base64::Engine as _;
 use std::path::Path;
-use swarm_agent::wire::share::{BackendFrom, Limits, Request, Target, Tls};
+use swarm_agent::wire::share::{Limits, Request, Target, Tls};
 
 /// Headers that swarm sets itself, and what to use instead.
 const TAKEN: [(&str, &str); 7] = [
@@ -229,19 +229,4 @@ pub(super) fn limits(args: &AttackArgs, noted: &mut Noted) -> Result<Limits, Usa
         }),
     };
     Ok(limits)
-}
-
-/// `--backend-from`.
-pub(super) fn backend_from(args: &AttackArgs) -> Result<BackendFrom, Usage> {
-    let Some(typed) = args.backend_from.as_deref() else {
-        return Ok(BackendFrom::Usual);
-    };
-    match typed.split_once(':') {
-        Some(("header", name)) if is_token(name) => Ok(BackendFrom::Header(name.to_ascii_lowercase())),
-        Some(("cookie", name)) if is_token(name) => Ok(BackendFrom::Cookie(name.to_string())),
-        Some(("body", _)) => Err(Usage(
-            "--backend-from body: is not there yet: header:NAME or cookie:NAME".into(),
-        )),
-        _ => Err(Usage(format!("--backend-from {typed}: header:NAME or cookie:NAME"))),
-    }
 }

@@ -6,9 +6,11 @@ use crate::cli::crew::{self, Reach, Ways};
 use crate::cli::hosts::HostFile;
 use crate::cli::joined::{self, Joined, Wanted};
 use crate::cli::preview::{first_line, preview};
+use crate::conduct::event::Event;
 use crate::conduct::notice::Notice;
 use crate::conduct::outcome::{HostEnd, Outcome};
 use crate::conduct::server;
+use crate::conduct::watching::Watching;
 use crate::conduct::{ConductError, Until, conduct, planned_end};
 use crate::consent::{self, Approach, Decision};
 use crate::error::{Error, Exit};
@@ -20,6 +22,8 @@ use crate::plan::Plan;
 use crate::show::live::{Live, LiveMode};
 use crate::show::{self, Output, ShowError};
 use crate::source;
+use crate::watch::record::Record;
+use crate::watch::watcher::{WatchError, Watcher};
 use std::net::IpAddr;
 use std::time::Duration;
 use swarm_agent::wire::share::Target;
@@ -83,6 +87,23 @@ pub fn agree(command: &AttackCommand, shown: &str) -> Result<bool, Error> {
     }
 }
 
+/// Reads the pages beside the run for the first time, before any host is touched.
+async fn begin_watch(plan: &Plan, notices: &UnboundedSender<Notice>) -> Result<Option<Watcher>, Error> {
+    if plan.watch.is_empty() {
+        return Ok(None);
+    }
+    let begun = Watcher::begin(&plan.watch, &plan.tls, &plan.run).await;
+    let (watcher, lines) = begun.map_err(|error: WatchError| match error.is_usage() {
+        true => Error::Usage(error.to_string().into()),
+        false => Error::NoLoad(error.to_string()),
+    })?;
+    for line in lines {
+        // a view that is gone wants no notices
+        let _ = notices.send(Notice::Server { line });
+    }
+    Ok(Some(watcher))
+}
+
 /// Reaches the hosts and conducts the run on them.
 pub async fn run(
     command: &AttackCommand,
@@ -96,6 +117,7 @@ pub async fn run(
     } else {
         Until::Reported
     };
+    let watcher = begin_watch(&command.plan, &notices).await?;
     let (events, happening) = mpsc::unbounded_channel();
     let entrants = crew::entrants(hosts)?;
     let reach = Reach {
@@ -104,8 +126,20 @@ pub async fn run(
         agent_binaries: &command.agent_binaries,
     };
     let ways = Ways::open(reach, hosts, fleet, &events).await?;
+    let following = watcher.map(|watcher| {
+        let events = events.clone();
+        watcher.follow(move |reading| events.send(Event::Read(Box::new(reading))).is_ok())
+    });
     drop(events);
-    match conduct(command.plan.clone(), entrants, until, consented, happening, notices).await {
+    let watching = following
+        .as_ref()
+        .map(|following| Watching::new(Record::new(&command.plan.watch), following.asks()));
+    let plan = command.plan.clone();
+    let conducted = conduct(plan, entrants, until, consented, happening, notices, watching).await;
+    if let Some(following) = following {
+        following.close().await;
+    }
+    match conducted {
         Err(ConductError::Left) => {
             ways.leave();
             Err(Error::Interrupted)

@@ -4,7 +4,9 @@ use super::*;
 use crate::cli::hosts::HostFile;
 use crate::cli::{Command, Parsed, parse};
 use crate::plan::{MinHosts, SourceRange};
-use swarm_agent::wire::share::{BackOff, BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, Schedule, Stage};
+use swarm_agent::wire::share::{
+    BackOff, BackendFrom, Cadence, Carrier, Engine, Level, PER_SECOND, SaidFirst, Schedule, SeenFrom, Stage,
+};
 
 const S: u64 = 1_000_000_000;
 
@@ -218,8 +220,42 @@ fn refusals_say_the_right_line() {
         ("http://h/ --cacert no-such-file", "cannot read no-such-file"),
         ("http://h/ --connect-to a:80:b:80", "no target is at a:80"),
         ("http://h/ --connect-to h:80:b", "HOST:PORT:ADDR:PORT"),
-        ("http://h/ --backend-from body:/x", "not there yet"),
-        ("http://h/ --backend-from x", "header:NAME or cookie:NAME"),
+        (
+            "http://h/ --lb-stats lb:8404",
+            "--lb-stats lb:8404: http://, https://, tcp://HOST:PORT or unix:/PATH",
+        ),
+        (
+            "http://h/ --lb-stats-auth u:p",
+            "--lb-stats-auth: for which page? add --lb-stats URL",
+        ),
+        (
+            "http://h/ --lb-stats unix:/x --lb-stats-auth u:p",
+            "a runtime socket asks for no password",
+        ),
+        (
+            "http://h/ --lb-stats http://u:p@lb/ --lb-stats-auth u:p",
+            "give one of them",
+        ),
+        (
+            "http://h/ --lb-stats http://lb/ --lb-stats-auth up",
+            "--lb-stats-auth: it must be USER:PASS",
+        ),
+        (
+            "http://h/ --lb-stats http://lb/ --lb-stats-auth u:env:NONE",
+            "--lb-stats-auth: env:NONE: this variable is not set",
+        ),
+        (
+            "http://h/ --watch-metrics http://a/metrics",
+            "--watch-metrics http://a/metrics: URL=name,name: which metrics?",
+        ),
+        (
+            "http://h/ --watch-metrics http://a/m?k=s3cret=1x",
+            "--watch-metrics http://a/m?***: URL=name,name",
+        ),
+        (
+            "http://h/ --watch-metrics ftp://a/m=up",
+            "--watch-metrics ftp://a/m: http://",
+        ),
         ("http://h/ --balancer haproxy-source", "add --backends 4"),
         ("http://h/ --backends 3", "add --balancer haproxy-source"),
         (
@@ -233,6 +269,55 @@ fn refusals_say_the_right_line() {
         (
             "http://h/ --balancer nginx-hash-consistent --backends 3",
             "--backends 10.0.0.4:3000,10.0.0.5:3000",
+        ),
+        (
+            "http://h/ --backend-from x",
+            "header:NAME, cookie:NAME or body:/pointer",
+        ),
+        (
+            "http://h/ --backend-from header:",
+            "header:NAME, cookie:NAME or body:/pointer",
+        ),
+        (
+            "http://h/ --backend-from body:x",
+            "a JSON pointer begins with /, as body:/server/id",
+        ),
+        (
+            "http://h/ --backend-from event:hello",
+            "http has no events; header:NAME, cookie:NAME or body:/pointer",
+        ),
+        (
+            "http://h/ --backend-from message",
+            "http has no messages; header:NAME, cookie:NAME or body:/pointer",
+        ),
+        (
+            "ws://h/ --backend-from body:/s",
+            "a WebSocket's handshake has no body; message:/s, header:NAME or cookie:NAME",
+        ),
+        (
+            "ws://h/ --backend-from event:hello/s",
+            "there are no events without Socket.IO; message:/s",
+        ),
+        ("ws://h/ --backend-from message:s", "as message:/server/id"),
+        (
+            "ws://h/ --backend-from x",
+            "header:NAME, cookie:NAME, message or message:/pointer",
+        ),
+        (
+            "http://h/ --socketio --transport websocket --backend-from body:/s",
+            "with --transport websocket the handshake has no body; event:NAME/s, header:NAME or cookie:NAME",
+        ),
+        (
+            "http://h/ --socketio --backend-from message:/s",
+            "Socket.IO speaks in events; event:NAME/s",
+        ),
+        ("http://h/ --socketio --backend-from event:", "which event?"),
+        ("http://h/ --seen-as-from x", "header:NAME or body:/pointer"),
+        ("http://h/ --seen-as-from cookie:a", "header:NAME or body:/pointer"),
+        ("http://h/ --seen-as-from body:ip", "as body:/client/ip"),
+        (
+            "ws://h/ --seen-as-from body:/ip",
+            "a WebSocket's handshake has no body; header:NAME",
         ),
         ("http://h/ --silence 6m", "between 2s and 5m"),
         ("http://h/ --source-ips 10.0.0.9-10.0.0.4", "the wrong way round"),
@@ -253,6 +338,56 @@ fn refusals_say_the_right_line() {
         assert!(error.contains(says), "{line}: {error}");
         assert!(!error.contains('\n'), "{line}: {error}");
     }
+}
+
+#[test]
+fn backends_are_named_where_the_protocol_can() {
+    let said = |event: Option<&str>, pointer: Option<&str>| {
+        let (event, pointer) = (event.map(str::to_owned), pointer.map(str::to_owned));
+        BackendFrom::Said(SaidFirst { event, pointer })
+    };
+    for (line, wanted) in [
+        ("http://h/", BackendFrom::Usual),
+        ("http://h/ --backend-from body:/a/0", BackendFrom::Body("/a/0".into())),
+        (
+            "http://h/ --backend-from cookie:Node",
+            BackendFrom::Cookie("Node".into()),
+        ),
+        (
+            "http://h/ --socketio --backend-from body:/sid",
+            BackendFrom::Body("/sid".into()),
+        ),
+        (
+            "http://h/ --socketio --transport websocket --backend-from event:hello",
+            said(Some("hello"), None),
+        ),
+        (
+            "http://h/ --socketio --backend-from event:hello/node/id",
+            said(Some("hello"), Some("/node/id")),
+        ),
+        ("ws://h/ --backend-from message", said(None, None)),
+        ("ws://h/ --backend-from message:/s", said(None, Some("/s"))),
+        (
+            "http://h/ --engine engineio --backend-from message:/s",
+            said(None, Some("/s")),
+        ),
+        (
+            "http://h/ --engine engineio --transport polling --backend-from body:/s",
+            BackendFrom::Body("/s".into()),
+        ),
+    ] {
+        assert_eq!(plan(line).backend_from, wanted, "{line}");
+    }
+    let seen = |line: &str| plan(line).seen_from;
+    assert_eq!(seen("http://h/"), None);
+    assert_eq!(
+        seen("http://h/ --seen-as-from body:/you"),
+        Some(SeenFrom::Body("/you".into()))
+    );
+    assert_eq!(
+        seen("ws://h/ --seen-as-from header:X-You"),
+        Some(SeenFrom::Header("x-you".into()))
+    );
 }
 
 #[test]
@@ -640,10 +775,45 @@ fn nothing_secret_is_in_the_command() {
 }
 
 #[test]
+fn pages_beside_the_run() {
+    let read = plan(
+        "http://h/ --lb-stats http://lb:8404/haproxy?stats#www --lb-stats-auth u:env:TOKEN \
+         --watch-metrics 'http://a/m?x=1=cpu,lag{q=\"0.9\"}' --watch-metrics http://u:hidden@b/metrics=up",
+    );
+    assert_eq!(
+        read.watch.lines(),
+        [
+            "the balancer's statistics at http://lb:8404/haproxy?stats, of www; read once a second from here, no load",
+            "cpu, lag{q=\"0.9\"} at http://a/m?x=***",
+            "up at http://b/metrics",
+        ]
+    );
+    let shown = format!("{} {:?}", read.command, read.watch);
+    assert!(!shown.contains("t0ken") && !shown.contains("hidden"), "{shown}");
+    assert!(
+        read.command
+            .contains("--lb-stats 'http://lb:8404/haproxy?stats#www' --lb-stats-auth u:env:TOKEN")
+    );
+    for line in [
+        "--lb-stats http://u:hidden@lb/haproxy?stats",
+        "--lb-stats=http://lb/ --lb-stats-auth=u:hidden",
+    ] {
+        let command = plan(&format!("http://h/ {line}")).command;
+        assert!(!command.contains("hidden"), "{command}");
+    }
+    assert!(plan("http://h/").watch.is_empty());
+    let socket = plan("http://h/ --lb-stats unix:/run/haproxy.sock")
+        .watch
+        .balancer
+        .unwrap();
+    assert_eq!(socket.address.to_string(), "unix:/run/haproxy.sock");
+}
+
+#[test]
 fn the_rest() {
     let full = attack(
         "http://h/ --hosts a@10.0.0.1,b --host-file - --host-file f --local 2 -i k -F c --accept-new-host-keys --min-hosts 75% \
-         --source-ips 127.0.0.2-127.0.0.9,10.0.0.0/30,iface:eth1,::1 --backend-from header:X-Node --yes --json --no-live --arm-only --strict --trace-one",
+         --source-ips 127.0.0.2-127.0.0.9,10.0.0.0/30,iface:eth1,::1 --backend-from header:X-Node --seen-as-from header:X-Client --yes --json --no-live --arm-only --strict --trace-one",
     )
     .unwrap();
     assert_eq!(
@@ -672,6 +842,7 @@ fn the_rest() {
         (MinHosts::Percent(75.0), true, true)
     );
     assert_eq!(full.plan.backend_from, BackendFrom::Header("x-node".into()));
+    assert_eq!(full.plan.seen_from, Some(SeenFrom::Header("x-client".into())));
     assert_eq!(full.plan.sources.len(), 4);
     assert_eq!(
         full.plan.sources[0],

@@ -16,6 +16,7 @@ pub async fn watch(mut live: Live, told_head: bool, mut told: UnboundedReceiver<
                     live.say(&line);
                 }
             }
+            Notice::Beside { line } => live.say(&line),
             Notice::Started { hosts } => view.asked = hosts,
             Notice::Second(second) => live.show(&view.point(&second)),
             Notice::Draining => live.say("stopping: no new hits; once more Ctrl-C leaves at once"),

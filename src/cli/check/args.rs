@@ -60,7 +60,7 @@ pub struct CheckArgs {
     /// One request, connection included [default: 10s]
     #[arg(long, value_name = "T", help_heading = AT)]
     pub connect_timeout: Option<String>,
-    /// Where an answer names its backend: header:NAME or cookie:NAME [default: the usual ones]
+    /// Where an answer names its backend: header:NAME, cookie:NAME or body:/POINTER [default: the usual ones]
     #[arg(long, value_name = "WHERE", help_heading = AT)]
     pub backend_from: Option<String>,
     /// Engine.IO protocol of the clients: 3 (Socket.IO 2), 4, or auto: what the server speaks [default: auto]

@@ -15,7 +15,7 @@ use crate::check::balancer::Kind;
 use crate::plan::{MinHosts, SourceRange};
 use std::path::PathBuf;
 use std::time::Duration;
-use swarm_agent::wire::share::{Carrier, Eio, Engine};
+use swarm_agent::wire::share::{BackendFrom, Carrier, Eio, Engine};
 
 /// An idle connection is watched for an hour at most.
 const LONGEST_IDLE: u64 = 3600 * units::SECOND;
@@ -89,6 +89,11 @@ pub fn understand(args: &CheckArgs, around: &Surroundings) -> Result<CheckComman
         agent_binaries,
         ..
     } = command;
+    if let BackendFrom::Said(_) = plan.backend_from {
+        return Err(Usage(
+            "--backend-from: check looks at answers alone: header:NAME, cookie:NAME or body:/POINTER".into(),
+        ));
+    }
     let mut targets = plan.targets.into_iter();
     let target = targets
         .next()
@@ -107,8 +112,9 @@ pub fn understand(args: &CheckArgs, around: &Surroundings) -> Result<CheckComman
     }
     let carrier = plan.engine.engineio().map(|(carrier, _)| carrier);
     let mut aim = Aim {
+        // behind another port than 443 there is another service on port 80, if any
+        twin: targets.next().filter(|_| target.port == 443),
         target,
-        twin: targets.next(),
         speech,
         endpoint: "/".into(),
         query: Vec::new(),

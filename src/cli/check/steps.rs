@@ -7,6 +7,7 @@ use crate::cli::attack::steps::{look_up, refusal};
 use crate::cli::crew::{self, Reach, Ways};
 use crate::cli::hosts::HostFile;
 use crate::cli::joined::{self, Joined, Wanted};
+use crate::cli::preview::first_line;
 use crate::conduct::ConductError;
 use crate::conduct::scouts::Scouts;
 use crate::consent::{self, Approach};
@@ -28,6 +29,9 @@ pub async fn check(mut command: CheckCommand) -> Result<Exit, Error> {
             .notes
             .iter()
             .for_each(|(_, text)| show::say(&format!("note     {text}")));
+    }
+    if !command.json {
+        show::say(&first_line(&crew::crew(&hosts, joined.as_ref())));
     }
     look_up(&mut command.aim.target).await;
     let report = run(&command, &hosts, joined.as_ref()).await?;

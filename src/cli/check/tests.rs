@@ -48,7 +48,8 @@ fn flags_mean_what_they_mean_to_attack() {
     assert!(agent.1.contains("(check; run 0123456789ab)"), "{}", agent.1);
     assert_eq!(aim.first_path(), "/socket.io/?EIO=4&transport=polling");
 
-    let aim = check("wss://chat.test:8443/ --socketio --cookies drop").unwrap().aim;
+    assert!(check("https://chat.test:8443/").unwrap().aim.twin.is_none());
+    let aim = check("wss://chat.test/ --socketio --cookies drop").unwrap().aim;
     assert_eq!(
         (aim.polls, aim.upgrades, aim.request.keep_cookies),
         (false, false, false)
@@ -122,6 +123,10 @@ fn what_is_wrong_is_refused_with_the_way_out() {
         ),
         ("http://127.0.0.1/ --socketio --emit say,1", "add --broadcast EVENT"),
         ("http://127.0.0.1/ --socketio --broadcast said", "nothing is emitted"),
+        (
+            "http://127.0.0.1/ --socketio --backend-from event:hello",
+            "--backend-from: check looks at answers alone",
+        ),
         ("http://127.0.0.1/ --silence 5s", "--silence is for attack and exec"),
         ("http://127.0.0.1/ -c 5", "unexpected argument '-c'"),
     ] {

@@ -1,6 +1,7 @@
 //! Merging: parts, statuses, skew, peak, rates, doubts. The sums have their own file.
 
 mod broadcast;
+mod observed;
 mod sums;
 
 use super::fixture::{SECOND, closed_loop, held, open_loop, played, recorded};

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use swarm_agent::wire::observed::{Back, Departure};
 use swarm_agent::wire::report::StepRow;
 
 #[test]
@@ -26,7 +27,7 @@ fn honest_outcomes_add_up() {
 #[test]
 fn each_sum_that_is_corrupted_is_caught() {
     type Corruption = fn(&mut Outcome);
-    let cases: [(&str, &str, Corruption); 24] = [
+    let cases: [(&str, &str, Corruption); 25] = [
         ("sum_planned", "not_started", |o| {
             report(o, 1).counts.tally.not_started += 1
         }),
@@ -69,6 +70,9 @@ fn each_sum_that_is_corrupted_is_caught() {
         ("sum_rows", "source", |o| report(o, 1).counts.sources[0].requests -= 1),
         ("sum_rows", "target", |o| report(o, 1).counts.targets[0].requests += 1),
         ("sum_rows", "backend", |o| report(o, 1).counts.backends[0].requests += 1),
+        ("sum_departures", "span", |o| {
+            report(o, 1).counts.sources[0].spans.clear()
+        }),
         ("sum_rows", "source latency", |o| {
             report(o, 1).counts.sources[0].latency = recorded(&[1])
         }),
@@ -104,7 +108,7 @@ fn samples_of_held_clients_are_proven_too() {
 }
 
 /// Half of host 1's clients are lost in a storm and one by the server; the last one is still away at the end.
-fn stormy() -> Outcome {
+pub(super) fn stormy() -> Outcome {
     let mut outcome = held(2, None);
     let Load::Held(load) = &mut outcome.plan.load else {
         panic!("held")
@@ -123,6 +127,18 @@ fn stormy() -> Outcome {
     };
     lose(&mut report(&mut outcome, 1).counts.tally);
     lose(&mut outcome.hosts[1].progress.counts.tally);
+    report(&mut outcome, 1).counts.departures = vec![Departure {
+        from: Some("s1".into()),
+        first_us: 2_000_000,
+        last_us: 2_000_900,
+        lost: 1,
+        stormed: 4,
+        back: vec![Back {
+            to: Some("s1".into()),
+            clients: 2,
+            away: back.clone(),
+        }],
+    }];
     report(&mut outcome, 1).latency.push((Latency::Reconnect, back.clone()));
     outcome.hosts[1].progress.latency.insert(Latency::Reconnect, back);
     outcome
@@ -134,7 +150,7 @@ fn ways_back_are_proven() {
     assert_eq!(summary.warnings, []);
     assert_eq!(summary.run.status, Status::Complete);
     type Corruption = fn(&mut Outcome);
-    let cases: [(&str, &str, Corruption); 6] = [
+    let cases: [(&str, &str, Corruption); 10] = [
         ("sum_comebacks", "dropped", |o| {
             report(o, 1).counts.tally.connections.dropped += 1
         }),
@@ -149,6 +165,18 @@ fn ways_back_are_proven() {
         }),
         ("sum_samples", "reconnected", |o| {
             report(o, 1).counts.tally.connections.reconnected += 1;
+        }),
+        ("sum_departures", "lost", |o| {
+            report(o, 1).counts.departures[0].lost += 1
+        }),
+        ("sum_departures", "stormed", |o| {
+            report(o, 1).counts.departures[0].stormed -= 1
+        }),
+        ("sum_departures", "back", |o| {
+            report(o, 1).counts.departures[0].back[0].clients += 1
+        }),
+        ("sum_departures", "away", |o| {
+            report(o, 1).counts.departures[0].back[0].away = recorded(&[900_000, 1_100_001])
         }),
         ("sum_comebacks", "nobody was to come back", |o| {
             let Load::Held(load) = &mut o.plan.load else {

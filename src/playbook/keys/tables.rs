@@ -39,6 +39,7 @@ pub static TOP: Keys = Keys {
         ),
         key("tls", Table(&TLS), "certificates"),
         key("hosts", Table(&HOSTS), "what it needs of hosts"),
+        key("watch", Table(&WATCH), "what is read beside the run"),
         key("http", Table(&HTTP), "what engine http sends, without flows"),
         key(
             "websocket",
@@ -118,7 +119,12 @@ pub static REQUEST: Keys = Keys {
         flag(
             "backend-from",
             Text,
-            "where an answer names its backend: header:NAME, cookie:NAME",
+            "where a backend is named: header:NAME, cookie:NAME, body:/pointer, event:NAME/pointer, message:/pointer",
+        ),
+        flag(
+            "seen-as-from",
+            Text,
+            "where an answer tells the address that it was asked from: header:NAME, body:/pointer",
         ),
         flag(
             "balancer",
@@ -158,6 +164,25 @@ pub static HOSTS: Keys = Keys {
         flag("source-ips", Texts, "addresses to connect from"),
         flag("min-hosts", Or(&[Number, Text]), "hosts that must be ready, N or P%"),
         flag("silence", Time, "an agent that hears nothing for so long stops"),
+    ],
+};
+
+/// `[watch]`.
+pub static WATCH: Keys = Keys {
+    name: "[watch]",
+    keys: &[
+        flag(
+            "lb-stats",
+            Text,
+            "the balancer's statistics: a URL, tcp://HOST:PORT or unix:/PATH",
+        ),
+        flag("lb-stats-auth", Text, "their USER:PASS, @FILE or env:NAME"),
+        named(
+            "metrics",
+            "watch-metrics",
+            Texts,
+            "pages in Prometheus text: URL=name,name",
+        ),
     ],
 };
 

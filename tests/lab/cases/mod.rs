@@ -11,6 +11,7 @@ mod cloud_smoke;
 mod conformance;
 mod crowd;
 mod deploy;
+mod diagnose;
 mod down_hosts;
 mod ends;
 mod exec;
@@ -21,6 +22,7 @@ mod fleet_faults;
 mod fleet_many;
 mod foretold;
 mod hosts_refused;
+mod observed;
 mod odd_hosts;
 mod paths;
 mod playbooks;
@@ -30,6 +32,8 @@ mod smoke;
 mod spread;
 mod stickiness;
 mod tls;
+mod watch;
+mod watch_pages;
 mod websocket;
 
 use crate::lab::{Lab, with_lab};
@@ -56,10 +60,12 @@ pub fn all() -> Vec<Trial> {
         spread::CASES,
         predicted::CASES,
         foretold::CASES,
+        diagnose::CASES,
         paths::CASES,
         crowd::CASES,
         stickiness::CASES,
         reconnect::CASES,
+        observed::CASES,
         clocks::CASES,
         ends::CASES,
         exec::CASES,
@@ -69,6 +75,8 @@ pub fn all() -> Vec<Trial> {
         bad_input::CASES,
         tls::CASES,
         websocket::CASES,
+        watch::CASES,
+        watch_pages::CASES,
         conformance::CASES,
         broadcast::CASES,
         playbooks::CASES,

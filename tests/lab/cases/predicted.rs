@@ -16,8 +16,6 @@ use std::time::Duration;
 pub const CASES: &[super::Case] = &[
     ("predicted::haproxy_deals_every_source_as_predicted", haproxy),
     ("predicted::nginx_deals_every_source_as_predicted", nginx),
-    ("predicted::spread_says_what_the_attack_then_sees", spread),
-    ("predicted::an_attack_says_why_a_backend_got_nothing", because),
 ];
 
 /// The first port of the servers behind; then those of the balancers.

@@ -5,6 +5,7 @@
 //   say {room, text}   emits `said` to the room, sender included; with others: true, to the others alone
 //   broadcast-all ..   emits it to the namespace; `shout` is its older name         broadcast-others ..   to the others
 //   ask ARGS           emits `question` with an ack of its own; what comes back goes to the log, and to the asker's ack
+// A handshake with ?welcome=1 is greeted by the event `welcome` {server: NAME}.
 //   kick               the server closes the connection                kick-namespace   it leaves the namespace alone
 'use strict';
 const { sourceOf } = require('./counts.js');
@@ -19,6 +20,9 @@ function welcomer(io, counts) {
     counts.opened(source);
     counts.tally(source, 'namespaces', ns);
     sessions.did(raw, { what: 'connect', ns, auth: socket.handshake.auth ?? {} });
+
+    // For those who ask for it: who they are with is told by an event.
+    if (socket.handshake.query.welcome) socket.emit('welcome', { server: counts.name });
 
     const on = (event, handler) => socket.on(event, (...args) => {
       const ack = typeof args.at(-1) === 'function' ? args.pop() : () => {};

@@ -60,10 +60,26 @@ class Counts {
     this.tally(address, 'disconnects', String(reason));
   }
 
+  // The same in Prometheus text, as a server's own page would have it.
+  metrics(res) {
+    const label = `{server="${this.name}"}`;
+    const rows = [
+      ['lab_http_requests_total', 'counter', this.all.http],
+      ['lab_clients', 'gauge', this.all.open],
+      ['process_resident_memory_bytes', 'gauge', process.memoryUsage().rss],
+      ['process_cpu_seconds_total', 'counter', process.cpuUsage().user / 1e6],
+    ];
+    const body = rows.map(([name, type, n]) => `# HELP ${name} of the lab\n# TYPE ${name} ${type}\n${name}${label} ${n}\n`).join('');
+    res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4', 'content-length': Buffer.byteLength(body), connection: 'close' });
+    res.end(body);
+    return true;
+  }
+
   // Answers the lab's own questions, which are not counted. True when it did.
   answer(req, res) {
     if (!req.url.startsWith('/_lab/')) return false;
     if (req.method === 'POST' && req.url === '/_lab/reset') this.reset();
+    if (req.url === '/_lab/metrics') return this.metrics(res);
     const asked = req.url === '/_lab/log' ? this.sessions.json() : { all: this.all, sources: this.sources };
     const body = JSON.stringify({ name: this.name, ...asked });
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), connection: 'close' });

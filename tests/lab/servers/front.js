@@ -1,4 +1,5 @@
 // Owns: the plain HTTP side of every Socket.IO server of the lab, and who is let in: /login, /me, /redirect, /status/NNN.
+// GET /who says in JSON who answers and who asked; with ?slow=NAME:MS the server of that name takes so long for it.
 // Must not: know anything about swarm. POST /login {"name":"ann","password":"pw-ann"} answers {"token":".."} and sets
 // the cookie `session` to the same; GET /me says whose token (Authorization: Bearer) or cookie it is, or 401.
 'use strict';
@@ -72,6 +73,11 @@ function frontOf(name, counts) {
       const who = nameOf(/^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1]) ?? nameOf(cookieOf(req));
       counts.sessions.asked(req, who ? 200 : 401);
       return answer(res, who ? 200 : 401, who ? { name: who } : { error: 'not logged in' });
+    }
+    if (path === '/who') {
+      const slow = /[?&]slow=([^:&]+):(\d+)/.exec(req.url);
+      const say = () => answer(res, 200, { server: { name }, client: source });
+      return slow?.[1] === name ? setTimeout(say, Number(slow[2])) : say();
     }
     return answer(res, /^\/status\/\d{3}$/.test(path) ? Number(path.slice(8)) : 200, `hello from ${name} to ${source}\n`);
   });

@@ -114,6 +114,8 @@ impl Session {
                 }
                 Action::Upgraded => {
                     (self.get_line, self.post_line) = (None, None);
+                    // one socket, which nothing can send elsewhere
+                    self.reach.vacates();
                     let took = self.since_opened();
                     self.reach.took(Latency::Upgrade, took);
                 }

@@ -56,6 +56,9 @@ pub struct Session {
 /// Connects a client until its first namespace is entered (a raw one: until its session is open), within `deadline`.
 pub async fn open(reach: Rc<Reach>, entry: Rc<Entry>, deadline: Instant) -> Result<(Box<Session>, Arrival), Failure> {
     let mut machine = entry.machine();
+    // what names the backend may come with the handshake
+    machine.keep_bodies(reach.names.listens());
+    reach.vacates();
     let mut actions = Vec::new();
     machine.begin(&mut actions);
     let mut session = Box::new(Session {
@@ -102,8 +105,10 @@ pub async fn open(reach: Rc<Reach>, entry: Rc<Entry>, deadline: Instant) -> Resu
             Err(Failure {
                 fault,
                 local,
-                backend: arrival
-                    .and_then(|arrival| arrival.backend)
+                // who does not know a session is not who opened it
+                backend: reach
+                    .elsewhere()
+                    .or_else(|| arrival.and_then(|arrival| arrival.backend))
                     .map(Box::new)
                     .or(session.refused.take()),
             })

@@ -79,10 +79,16 @@ async fn run(
             },
         };
         let request = head(reach, path, body);
+        reach.polls.set(reach.polls.get() + 1);
         match exchange(&mut current.stream, request.as_bytes()).await {
             Ok((answer, received)) => {
                 reach.traffic.add(request.len(), received);
                 reach.keep_cookies(&answer);
+                if first {
+                    reach.sits(&answer);
+                } else {
+                    reach.answered(&answer, path, current.ends.0.ip());
+                }
                 current.used = true;
                 let verdict = if answer.status == 200 {
                     Ok(answer)

@@ -8,9 +8,12 @@ use crate::codec::session::Said;
 use crate::engine::reach::{Arrival, Failure, Reach, Thread};
 use crate::engine::socketio::{self, Entry};
 use crate::engine::websocket;
+use crate::flow::beside::record;
 use crate::flow::cast::Caster;
-use crate::flow::client::{FAREWELL, record};
+use crate::flow::client::FAREWELL;
 use crate::flow::comeback::{closed, comes_back};
+use crate::flow::naming::Naming;
+use crate::recorder::Away;
 use crate::wire::fault::{Fault, FaultKind};
 use crate::wire::flow::{Act, Connect, Reconnect};
 use crate::wire::share::Engine;
@@ -46,12 +49,13 @@ impl Player {
         let stood = self.stand.is_some();
         if plan.abruptly {
             self.note();
-            if self.part().is_some() {
+            if let Some(stand) = self.part() {
+                let (from, now) = (stand.backend, Instant::now());
                 let mut recorder = self.recorder();
-                recorder.stormed();
+                recorder.stormed(from, now);
                 recorder.away();
                 drop(recorder);
-                self.away = Some(Instant::now());
+                self.away = Some(Away { from, since: now });
             }
         } else {
             self.leave().await;
@@ -101,6 +105,7 @@ impl Player {
             .within
             .map_or(self.room.worker.dialer.limit(), Duration::from_nanos);
         let reach = Rc::new(self.reach(target, way.headers.clone()));
+        let cookies = !reach.cookies.borrow().is_empty();
         let opened = tokio::select! {
             biased;
             opened = Box::pin(open(&reach, &way, begin + within)) => opened,
@@ -110,7 +115,7 @@ impl Player {
         record(&reach, &mut self.recorder());
         match opened {
             Ok((link, arrival)) => {
-                self.stands(line, target, reach, way.entry, (link, arrival), begin);
+                self.stands(line, target, reach, way.entry, (link, arrival), (begin, cookies));
                 Ok(Did::Well)
             }
             Err(failure) => {
@@ -127,7 +132,7 @@ impl Player {
         reach: Rc<Reach>,
         entry: Option<Rc<Entry>>,
         (mut link, arrival): (Link, Arrival),
-        begin: Instant,
+        (begin, cookies): (Instant, bool),
     ) {
         let now = Instant::now();
         let at = self.step(line);
@@ -135,15 +140,32 @@ impl Player {
         let source = recorder.source(arrival.local);
         let named = arrival.backend.as_ref();
         let backend = named.and_then(|(name, by)| recorder.backend(name, by));
-        recorder.opened(source, backend, target, arrival.remote, true, arrival.times());
+        recorder.opened(source, backend, target, arrival.remote, Some(now), arrival.times());
+        reach.home.set(backend);
+        if let Some(seen) = arrival.seen {
+            recorder.seen(source, seen);
+        }
         let took = now.saturating_duration_since(begin);
         recorder
             .flows()
             .ok(at, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        if let Some(since) = self.away.take() {
-            recorder.returned(now.saturating_duration_since(since));
+        let was = self.away.take();
+        if let Some(was) = &was {
+            recorder.returned(was, backend, now);
+            if let (Some(from), Some(to)) = (was.from, backend)
+                && from != to
+                && cookies
+                && !std::mem::replace(&mut self.strayed, true)
+            {
+                let session = reach.cookies.borrow().names();
+                recorder.strayed_between(now, source, &session, from, to);
+            }
         }
         drop(recorder);
+        let mut naming = Naming::of(&reach, arrival.handshake, now);
+        if let (Some(naming), Some(was)) = (&mut naming, was) {
+            naming.returned(was, now);
+        }
         match (&mut self.caster, &self.room.hall) {
             (Some(caster), _) => caster.joined(backend, now),
             (None, Some(hall)) => self.caster = Some(Caster::enter(hall, self.number, 0, backend, now)),
@@ -154,7 +176,7 @@ impl Player {
         self.local = Some(arrival.local);
         self.backend = named.map_or_else(String::new, |(name, _)| String::from_utf8_lossy(name).into_owned());
         if let Link::Socketio(session) = &mut link {
-            session.keep_bodies(self.track.bodies);
+            session.keep_bodies(self.track.bodies || naming.is_some());
         }
         self.stand = Some(Box::new(Stand {
             reach,
@@ -162,6 +184,7 @@ impl Player {
             entry,
             source,
             backend,
+            naming,
             unwritten: 0,
             joined: Vec::new(),
             out: Vec::new(),
@@ -191,6 +214,7 @@ impl Player {
             dialer: Rc::clone(&worker.dialer),
             share: Arc::clone(&worker.share),
             traffic: Rc::clone(&self.room.traffic),
+            names: Rc::clone(&self.room.names),
         };
         let trace = worker.trace.clone().filter(|_| first);
         let reach = Reach::new(thread, target, self.source, trace);

@@ -16,6 +16,7 @@ mod enter;
 mod hits;
 mod hooks;
 mod inbox;
+mod place;
 mod player;
 pub mod stage;
 mod stand;

@@ -10,10 +10,10 @@ use super::value::{Facts, Value};
 use super::web::Web;
 use crate::codec::cookie::Jar;
 use crate::codec::session::Said;
+use crate::flow::beside::record;
 use crate::flow::cast::Caster;
-use crate::flow::client::record;
 use crate::flow::room::{Post, Room};
-use crate::recorder::Recorder;
+use crate::recorder::{Away, BackendId, Recorder};
 use crate::wire::fault::Fault;
 use crate::wire::flow::Program;
 use std::cell::{RefCell, RefMut};
@@ -104,8 +104,12 @@ pub struct Player {
     pub caster: Option<Box<Caster>>,
     /// The line of its last connect.
     pub entered: Option<usize>,
+    /// Its cookies did not keep it on one backend, which is told once.
+    pub strayed: bool,
+    /// The backend that its last http answer came from.
+    pub landed: Option<BackendId>,
     /// Lost, and not back yet.
-    pub away: Option<Instant>,
+    pub away: Option<Away>,
     /// The session is lost, and whether the real client comes back from that.
     pub lost: Option<bool>,
     /// It leaves: it has failed as a whole, or was told to.
@@ -143,6 +147,8 @@ impl Player {
             hooks: None,
             caster: None,
             entered: None,
+            strayed: false,
+            landed: None,
             away: None,
             lost: None,
             done: false,
@@ -381,6 +387,7 @@ impl Player {
 
     /// What was said, unless it is nobody's business but ours.
     fn heard(&mut self, said: Said) -> Option<Said> {
+        self.name(&said);
         match &said {
             Said::Event { .. } | Said::Message { .. } => {
                 self.recorder().message_received();
@@ -420,7 +427,10 @@ impl Player {
         recorder.dropped(stand.source, stand.backend, target, fault, now);
         recorder.away();
         drop(recorder);
-        self.away = Some(now);
+        self.away = Some(Away {
+            from: stand.backend,
+            since: now,
+        });
         self.lost = Some(crate::flow::comeback::comes_back(fault));
     }
 
@@ -429,11 +439,12 @@ impl Player {
         self.note();
         let Some(stand) = self.part() else { return };
         stand.reach.tell("=", "storm");
+        let (from, now) = (stand.backend, Instant::now());
         let mut recorder = self.recorder();
-        recorder.stormed();
+        recorder.stormed(from, now);
         recorder.away();
         drop(recorder);
-        self.away = Some(Instant::now());
+        self.away = Some(Away { from, since: now });
         self.lost = Some(true);
     }
 

@@ -131,7 +131,7 @@ impl Stage {
         Some(Rc::new(Self {
             tracks: tracks.collect(),
             weights: program.flows.iter().map(|flow| flow.weight).collect(),
-            names: BackendNames::new(&share.backend_from),
+            names: BackendNames::of(share),
             script,
             stamped: share.broadcast.as_ref().is_none_or(|broadcast| broadcast.stamped),
             buffer: RefCell::default(),

@@ -4,11 +4,13 @@ use crate::codec::session::{Namespace, Said};
 use crate::codec::websocket::Message;
 use crate::engine::reach::Reach;
 use crate::engine::{socketio, websocket};
-use crate::recorder::{BackendId, SourceId};
+use crate::flow::naming::{Look, Naming};
+use crate::recorder::{BackendId, Recorder, SourceId};
 use crate::wire::fault::Fault;
 use crate::wire::report::Heartbeats;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// The session itself; part of a [`Stand`] that is boxed as a whole.
 #[allow(clippy::large_enum_variant)]
@@ -31,6 +33,8 @@ pub struct Stand {
     pub source: SourceId,
     /// Where it is.
     pub backend: Option<BackendId>,
+    /// What the server says is looked into for its name.
+    pub naming: Option<Box<Naming>>,
     /// Messages that are not written yet.
     pub unwritten: u32,
     /// Namespaces that were entered later.
@@ -44,6 +48,27 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 impl Stand {
+    /// Looks in what was said for the backend's name, as long as that is not known: `Some` once it is. `bodies`: what is
+    /// said is looked into anyway.
+    pub fn name(&mut self, said: &Said, bodies: bool, recorder: &mut Recorder) -> Option<BackendId> {
+        let look = self.naming.as_mut()?.hears(said, self.source, recorder, Instant::now());
+        if look == Look::Waits {
+            return None;
+        }
+        self.naming = None;
+        if let Link::Socketio(session) = &mut self.link {
+            session.keep_bodies(bodies);
+        }
+        match look {
+            Look::Named(backend) => {
+                self.backend = backend;
+                self.reach.home.set(backend);
+                backend
+            }
+            Look::Waits | Look::Over => None,
+        }
+    }
+
     /// The number of a namespace that was asked for; without a name the first.
     pub fn namespace(&self, name: Option<&str>) -> Option<Namespace> {
         self.number(name).filter(|number| !self.out.contains(number))

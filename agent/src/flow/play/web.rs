@@ -7,7 +7,7 @@ use super::player::{Came, Ended, Manner, Player, Stop};
 use super::stage::only_http;
 use super::text;
 use super::value::Unmade;
-use crate::codec::backend::Found;
+use crate::codec::backend::{BODY_READ, Found};
 use crate::codec::http1::{RequestLine, request};
 use crate::engine::http::{Broken, Connection, EXCERPT, Question};
 use crate::flow::ask::is_redirect;
@@ -28,9 +28,10 @@ const LOOKED_INTO: usize = 1 << 20;
 pub struct Web {
     connection: Connection,
     target: u16,
-    source: SourceId,
+    /// Where it comes from.
+    pub source: SourceId,
     /// The backend behind it was told.
-    landed: bool,
+    pub landed: bool,
 }
 
 /// What of an answer is kept beside its body.
@@ -58,7 +59,13 @@ impl Player {
             bytes: &bytes,
             head: step.method == "HEAD",
             limit: hit.mark.sent + Duration::from_nanos(within),
-            keep: if reads_body(&step.reply) { LOOKED_INTO } else { EXCERPT },
+            keep: if reads_body(&step.reply) {
+                LOOKED_INTO
+            } else if self.stage.names.reads_bodies() {
+                BODY_READ
+            } else {
+                EXCERPT
+            },
         };
         let all_headers = reads_headers(&step.reply);
         let mut body = Vec::new();
@@ -68,6 +75,7 @@ impl Player {
                 Err(failed) => return failed,
             };
             let used = web.connection.hits > 0;
+            let cookies = !self.cookies().is_empty();
             let stage = Rc::clone(&self.stage);
             let mut kept = Kept::default();
             let visit = |name: &str, value: &[u8]| {
@@ -91,7 +99,12 @@ impl Player {
                 Ok(answer) => {
                     self.recorder().bytes(bytes.len() as u64, answer.received);
                     self.recorder().status(answer.status);
-                    self.taken(&mut web, &mut hit, answer.status, &kept);
+                    if stage.names.reads_bodies() {
+                        let read = &body[..body.len().min(BODY_READ)];
+                        stage.names.read(read, &mut kept.found);
+                    }
+                    self.land(&mut web, &mut hit, &kept.found, cookies);
+                    self.taken(answer.status, &kept);
                     if answer.keep_alive {
                         self.web = Some(web);
                     } else {
@@ -136,8 +149,8 @@ impl Player {
         }
     }
 
-    /// Takes what an answer says beside its body: cookies, its backend, where it leads.
-    fn taken(&mut self, web: &mut Web, hit: &mut Hit, status: u16, kept: &Kept) {
+    /// Takes what an answer says beside its body: cookies, where it leads.
+    fn taken(&mut self, status: u16, kept: &Kept) {
         if self.room.worker.share.request.keep_cookies {
             let mut jar = self.cookies();
             for cookie in &kept.cookies {
@@ -149,17 +162,6 @@ impl Player {
             && is_redirect(status)
         {
             self.recorder().redirected(location);
-        }
-        let stage = Rc::clone(&self.stage);
-        if let Some((by, name)) = stage.names.name(&kept.found) {
-            let mut recorder = self.recorder();
-            hit.backend = recorder.backend(name, by);
-            if let Some(backend) = hit.backend
-                && !std::mem::replace(&mut web.landed, true)
-                && only_http(&self.room.worker.share)
-            {
-                recorder.lands(web.source, backend);
-            }
         }
     }
 
@@ -251,7 +253,7 @@ impl Player {
             ..ConnectTimes::default()
         };
         if counts {
-            recorder.opened(source, None, target, dialed.remote.ip(), false, times);
+            recorder.opened(source, None, target, dialed.remote.ip(), None, times);
         } else {
             recorder.connect_times(times);
         }
