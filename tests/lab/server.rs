@@ -136,6 +136,11 @@ impl Servers {
         OTHERS.into_iter().try_for_each(|(_, server)| wait_listening(server))
     }
 
+    /// Ends those servers, with what they counted; [`Self::others`] starts them again.
+    pub fn end_others(&self) {
+        drop(self.running().remove(OTHERS_PROCESS));
+    }
+
     /// Ends one of [`SOCKETIO`] at once, as a process that is told to end does: its connections break. What it counted
     /// and logged is gone with it.
     pub fn stop(&self, n: usize) -> Result {

@@ -294,7 +294,7 @@ fn real(meeting: &Meeting, scenario: &Scenario) -> Command {
         "version": meeting.version,
         "transport": meeting.transport,
         "clients": CLIENTS,
-        "namespaces": [&[scenario.namespace], scenario.further].concat(),
+        "namespaces": std::iter::once(scenario.namespace).chain(scenario.further.iter().copied()).collect::<Vec<_>>(),
         "query": {"case": scenario.name, "with": "a b&c"},
         "emits": says.collect::<Vec<Value>>(),
         "ack": scenario.ack,
