@@ -288,13 +288,15 @@ fn real(meeting: &Meeting, scenario: &Scenario) -> Command {
             serde_json::from_str(says).unwrap_or_default()
         }
     });
+    let further = scenario.further.iter().copied();
+    let namespaces: Vec<&str> = std::iter::once(scenario.namespace).chain(further).collect();
     let mut plan = json!({
         "url": target(meeting),
         "raw": meeting.raw,
         "version": meeting.version,
         "transport": meeting.transport,
         "clients": CLIENTS,
-        "namespaces": std::iter::once(scenario.namespace).chain(scenario.further.iter().copied()).collect::<Vec<_>>(),
+        "namespaces": namespaces,
         "query": {"case": scenario.name, "with": "a b&c"},
         "emits": says.collect::<Vec<Value>>(),
         "ack": scenario.ack,
