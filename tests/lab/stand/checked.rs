@@ -39,13 +39,12 @@ impl Checked {
             .collect())
     }
 
-    /// The lines that a step advises for a kind of balancer.
+    /// The lines that a step, told once or twice (`idle` for both kinds of connection), advises for a kind of balancer.
     pub fn advice(&self, step: &str, kind: &str) -> Result<Vec<&str>> {
-        let rows = self.step(step)?["mend"]
-            .as_array()
-            .ok_or_else(|| self.wrong("no mend"))?;
-        Ok(rows
-            .iter()
+        let told = self.steps()?.iter().filter(|told| told["step"] == step);
+        Ok(told
+            .filter_map(|told| told["mend"].as_array())
+            .flatten()
             .filter(|row| row["for"] == kind)
             .filter_map(|row| row["line"].as_str())
             .flat_map(str::lines)
