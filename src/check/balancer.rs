@@ -102,9 +102,12 @@ mod tests {
         sign(&answered).map(|(_, kind, how)| (kind, how))
     }
 
+    /// Headers, and what they give away.
+    type Sign<'a> = (&'a [(&'a str, &'a str)], Option<(Kind, &'a str)>);
+
     #[test]
     fn balancers_are_known_by_their_signs() {
-        let table: &[(&[(&str, &str)], Option<(Kind, &str)>)] = &[
+        let table: &[Sign<'_>] = &[
             (
                 &[("server", "nginx/1.22.1")],
                 Some((Kind::Nginx, "Server: nginx/1.22.1")),

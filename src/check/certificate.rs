@@ -185,7 +185,9 @@ mod tests {
         let over = facts("CN=chat.test", "CN=Middle", -3);
         let soon = facts("CN=chat.test", "CN=Middle", 5);
         let expired = Trust::Expired { otherwise: true };
-        let table: Vec<(Shaken, Vec<Facts>, Vec<(Verdict, C)>)> = vec![
+        // the handshake, what its certificates say, what is found
+        type Row = (Shaken, Vec<Facts>, Vec<(Verdict, C)>);
+        let table: Vec<Row> = vec![
             (shaken(Trust::Trusted, true), vec![leaf.clone(), middle.clone()], vec![]),
             (
                 shaken(Trust::UnknownIssuer, true),

@@ -97,10 +97,7 @@ pub async fn reach<S: Scout>(scout: &S, aim: &Aim, origins: &[Origin], resolved:
             source: origin.source,
             tls: None,
         };
-        let fault = match scout.look(&origin, LONGEST, Order::Connect(way)).await {
-            Ok(_) => None,
-            Err(fault) => Some(fault),
-        };
+        let fault = scout.look(&origin, LONGEST, Order::Connect(way)).await.err();
         Tried {
             host: origin.host,
             address: to,

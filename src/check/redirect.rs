@@ -226,7 +226,9 @@ mod tests {
         let (plain, tls) = ("http://h/x", "https://h/x");
         let here = |url: &str| Some(Lead::Here(url.into()));
         let elsewhere = Some(Lead::Elsewhere("https://other/".into()));
-        let table: Vec<(bool, Option<Vec<Hop>>, Vec<Hop>, Verdict, Option<Code>)> = vec![
+        // https, the way from port 80 and the URL's own, what is found
+        type Row = (bool, Option<Vec<Hop>>, Vec<Hop>, Verdict, Option<Code>);
+        let table: Vec<Row> = vec![
             (
                 true,
                 Some(vec![hop(plain, 301, here(tls)), hop(tls, 200, None)]),

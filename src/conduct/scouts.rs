@@ -88,7 +88,7 @@ impl Scouts {
                     });
                     ping(ticks, links);
                 }
-                Event::Said { .. } | Event::Ponged { .. } | Event::Took { .. } => {}
+                Event::Said { .. } | Event::Ponged { .. } | Event::Took { .. } | Event::Read(_) => {}
             }
         }
         let needed = min_hosts.of(entrants.len());
@@ -231,7 +231,9 @@ async fn listen(
                 ping(ticks, shared.waiting().links.iter().flatten());
             }
             Some(Event::Interrupted(_)) => shared.interrupted.cancel(),
-            Some(Event::Said { .. } | Event::Ponged { .. } | Event::Took { .. } | Event::Reached { .. }) => {}
+            Some(
+                Event::Said { .. } | Event::Ponged { .. } | Event::Took { .. } | Event::Read(_) | Event::Reached { .. },
+            ) => {}
             None => return,
         }
     }
