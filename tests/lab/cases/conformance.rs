@@ -2,6 +2,9 @@
 //! the same servers at the same time, and the servers' own logs of them agree. The real clients are socket.io-client 2 and 4
 //! and engine.io-client 3 and 6 (`conform.js`). Must not: compare ids, times, or what one side says of itself.
 
+mod scenario;
+
+use self::scenario::{ENGINEIO, SHORT, SOCKETIO, Scenario};
 use crate::lab::Lab;
 use crate::net::BRIDGE_ADDRESS;
 use crate::process;
@@ -43,147 +46,8 @@ const TRANSPORTS: [&str; 3] = ["websocket", "polling", "upgrade"];
 const CLIENTS: usize = 3;
 /// swarm's clients come from the first host, the real ones from where the servers are.
 const SWARM: &str = "10.77.0.1";
-/// The servers' interval is 2 s: two heartbeats, with a second to spare.
-const TWO_BEATS: u64 = 5_000;
-const SHORT: u64 = 500;
-/// In place of that, where a slow machine needs it for the upgrade; less than the interval, so that no heartbeat falls into it.
+/// In place of a scenario's hold, where a slow machine needs it for the upgrade; less than the interval, so that no heartbeat falls into it.
 const UPGRADED: u64 = 1_300;
-
-/// What each client does.
-struct Scenario {
-    name: &'static str,
-    namespace: &'static str,
-    /// Further namespaces that each client enters; it says the same in all of them.
-    further: &'static [&'static str],
-    /// Socket.IO: an emit's array, `{"hex": ".."}` in it being bytes; raw: a message.
-    says: Option<&'static str>,
-    /// What only steps can say to swarm: the emits, one after the other, as a playbook's.
-    steps: Option<&'static str>,
-    ack: bool,
-    /// What /admin wants to know: as auth in version 4, in the query in version 2.
-    token: bool,
-    /// ms.
-    hold: u64,
-    /// The server ends it.
-    stays: bool,
-    /// How the session ends is the application's affair: the real client stays at the server, in no namespace.
-    ends_alike: bool,
-}
-
-const PLAIN: Scenario = Scenario {
-    name: "",
-    namespace: "/",
-    further: &[],
-    says: None,
-    steps: None,
-    ack: false,
-    token: false,
-    hold: SHORT,
-    stays: false,
-    ends_alike: true,
-};
-
-const SOCKETIO: [Scenario; 12] = [
-    Scenario {
-        name: "acks-and-heartbeats",
-        says: Some(r#"["echo","naïve 😀",null,[1.5],{"i":1}]"#),
-        ack: true,
-        hold: TWO_BEATS,
-        ..PLAIN
-    },
-    Scenario {
-        name: "event",
-        says: Some(r#"["nobody-listens",{"a":[]}]"#),
-        ..PLAIN
-    },
-    Scenario {
-        name: "asked-by-the-server",
-        says: Some(r#"["ask","why"]"#),
-        ..PLAIN
-    },
-    Scenario {
-        name: "namespace",
-        namespace: "/chat",
-        says: Some(r#"["echo",1]"#),
-        ack: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "with-the-token",
-        namespace: "/admin",
-        says: Some(r#"["echo",1]"#),
-        token: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "without-the-token",
-        namespace: "/admin",
-        ends_alike: false,
-        ..PLAIN
-    },
-    Scenario {
-        name: "nowhere",
-        namespace: "/nope",
-        ends_alike: false,
-        ..PLAIN
-    },
-    Scenario {
-        name: "several-namespaces",
-        further: &["/chat", "/nope"],
-        says: Some(r#"["echo",{"i":1}]"#),
-        steps: Some(
-            r#"{ join = "/chat" }, { join = "/nope", on-failure = "continue" },
-               { emit = { event = "echo", args = [{ i = 1 }], ack = true } },
-               { emit = { event = "echo", args = [{ i = 1 }], ack = true, namespace = "/chat" } },"#,
-        ),
-        ack: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "binary",
-        says: Some(r#"["bin",{"hex":"010203"},"between",{"deep":[{"hex":"00ff"}]}]"#),
-        steps: Some(
-            r#"{ emit = { event = "bin", args = [{ "$base64" = "AQID" }, "between", { deep = [{ "$base64" = "AP8=" }] }], ack = true } },"#,
-        ),
-        ack: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "binary-without-an-ack",
-        namespace: "/chat",
-        says: Some(r#"["bin",{"hex":"010203"}]"#),
-        steps: Some(r#"{ emit = { event = "bin", args = [{ "$base64" = "AQID" }], namespace = "/chat" } },"#),
-        ..PLAIN
-    },
-    Scenario {
-        name: "kicked",
-        says: Some(r#"["kick"]"#),
-        stays: true,
-        ..PLAIN
-    },
-    Scenario {
-        name: "put-out",
-        namespace: "/chat",
-        says: Some(r#"["kick-namespace"]"#),
-        stays: true,
-        ..PLAIN
-    },
-];
-
-const ENGINEIO: [Scenario; 2] = [
-    Scenario {
-        name: "echoes-and-heartbeats",
-        says: Some("naïve 😀"),
-        hold: TWO_BEATS,
-        ..PLAIN
-    },
-    Scenario {
-        name: "closed",
-        says: Some("close"),
-        stays: true,
-        ..PLAIN
-    },
-];
 
 /// Who meets whom, and how.
 struct Meeting {
