@@ -83,7 +83,12 @@ fn balancer(summary: &Summary) -> String {
         .filter(|_| affinity.verdict.is_none())
         .map(|over| format!("busiest {over:.2} times the mean"));
     let facts: Vec<String> = [by, reached, busiest].into_iter().flatten().collect();
-    let mut text = tables::matrix(summary) + &observed::backends(summary);
+    let backends = observed::backends(summary);
+    let mut text = tables::matrix(summary);
+    if !text.is_empty() && !backends.is_empty() {
+        text.push('\n');
+    }
+    text += &backends;
     if !facts.is_empty() {
         text += &format!("{}\n", facts.join(", "));
     }

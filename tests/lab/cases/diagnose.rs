@@ -45,7 +45,7 @@ fn story(lab: &Lab) -> Result {
     says(
         lab,
         &["check", &target, "--socketio", "--hosts", "h1,h2,h3", "-F", &config],
-        &["on the source address", "0 fail, 0 warn"],
+        &["sticky_by_source", "0 fail, 0 warn"],
     )?;
     // two hosts are not enough, and these two least of all
     let pool = ["spread", "--balancer", "haproxy-source", "--backends", "3", "--hosts"];
