@@ -6,6 +6,7 @@ use crate::net::BRIDGE_ADDRESS;
 use crate::process::{Daemon, run, wait_until};
 use crate::server::{ALONE, RARE_PINGS, SOCKETIO, WEBSOCKET, at};
 use std::fmt::Write as _;
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -93,6 +94,18 @@ impl Proxies {
         })
     }
 
+    /// Waits until the balancer at CHECKED has all servers in: one that an earlier case stopped is out for a second yet.
+    pub fn wait_checked(&self) -> Result {
+        wait_until("HAProxy to see all servers", Duration::from_secs(10), || {
+            let text = statistics()?;
+            let up = |name: &str| {
+                text.lines()
+                    .any(|line| line.starts_with(&format!("checked,{name},")) && line.contains(",UP,"))
+            };
+            Ok(SOCKETIO.iter().all(|(name, _)| up(name)))
+        })
+    }
+
     pub fn wait_ready(&self) -> Result {
         // HAProxy listens on all of its ports at once.
         for port in [STICKY, SHORT_RARELY, IP_HASH, TLS_CA] {
@@ -107,6 +120,16 @@ impl Proxies {
 
 fn socket(lab: &Path) -> PathBuf {
     lab.join("haproxy.sock")
+}
+
+/// What HAProxy's runtime socket says of all servers, as CSV.
+pub fn statistics() -> Result<String> {
+    let mut socket = TcpStream::connect(("127.0.0.1", RUNTIME))?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.write_all(b"show stat\n")?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// `http://BRIDGE:PORT/path`

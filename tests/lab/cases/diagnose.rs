@@ -52,7 +52,7 @@ fn story(lab: &Lab) -> Result {
     says(
         lab,
         &[&pool[..], &["root@10.77.0.1,root@10.77.0.4"]].concat(),
-        &["1 of 3 backends are reached", "s1 and s3 get nothing"],
+        &["1 of 3 backends is reached", "s1 gets nothing", "s3 gets nothing"],
     )?;
     says(
         lab,

@@ -40,6 +40,7 @@ fn moved(outcome: &Outcome, from: &str) -> Result<(u64, BTreeMap<String, u64>)> 
 
 /// h1 and h4 are at s2, which is killed: HAProxy's checks see it, and the clients come back elsewhere.
 fn clients_move(lab: &Lab) -> Result {
+    lab.proxies.wait_checked()?;
     let attack = Attack::new(lab, &url("http", CHECKED, ""))
         .with("--socketio --transport websocket -c 40 --connect-rate 40 -z 12s --reconnect");
     let attacking = super::started(lab, attack, 40)?;
@@ -102,6 +103,7 @@ fn clients_move(lab: &Lab) -> Result {
 }
 
 fn sources_move(lab: &Lab) -> Result {
+    lab.proxies.wait_checked()?;
     let mut attacking = Attack::new(lab, &url("http", CHECKED, "/"))
         .with("-q 80 -c 8 -z 10s --backend-from header:X-Backend")
         .start()?;

@@ -304,6 +304,7 @@ fn reconnect_storm(lab: &Lab) -> Result {
 }
 
 fn rolling_restart(lab: &Lab) -> Result {
+    lab.proxies.wait_checked()?;
     let url = url("http", CHECKED, "");
     let sets = [("url", url.as_str()), ("clients", "30"), ("rate", "30"), ("hold", "8s")];
     let attack = play(lab, "rolling-restart", &sets).hosts("h1,h2,h3");

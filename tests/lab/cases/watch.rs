@@ -3,12 +3,11 @@
 
 use crate::lab::Lab;
 use crate::net::BRIDGE_ADDRESS;
-use crate::proxy::{CHECKED, IP_HASH, ROUND_ROBIN, RUNTIME, SHORT_WEBSOCKET, STICKY, STUB_STATUS, url};
+use crate::proxy::{CHECKED, IP_HASH, ROUND_ROBIN, RUNTIME, SHORT_WEBSOCKET, STICKY, STUB_STATUS, statistics, url};
 use crate::server::{SOCKETIO, WEBSOCKET, at, number};
 use crate::swarm::{Attack, Outcome};
 use crate::{Result, ensure, http};
 use serde_json::Value;
-use std::io::{Read, Write};
 use std::time::Duration;
 
 pub const CASES: &[super::Case] = &[
@@ -269,12 +268,13 @@ fn other_traffic(lab: &Lab) -> Result {
 }
 
 fn server_goes(lab: &Lab) -> Result {
+    lab.proxies.wait_checked()?;
     let attack = Attack::new(lab, &url("http", CHECKED, ""))
         .with("--socketio --transport websocket -c 40 --connect-rate 40 -z 12s --reconnect")
         .with(&format!("--lb-stats tcp://127.0.0.1:{RUNTIME}"));
     let mut attacking = super::started(lab, attack, 40)?;
     let state = || -> Result<String> {
-        let text = page_of_haproxy()?;
+        let text = statistics()?;
         let row = text
             .lines()
             .find(|line| line.starts_with("checked,s2,"))
@@ -314,14 +314,4 @@ fn server_goes(lab: &Lab) -> Result {
         "balancer: checked/s2 is DOWN (L4CON), was UP",
         "balancer: checked/s2 is UP",
     ])
-}
-
-/// What HAProxy's runtime socket says.
-fn page_of_haproxy() -> Result<String> {
-    let mut socket = std::net::TcpStream::connect(("127.0.0.1", RUNTIME))?;
-    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
-    socket.write_all(b"show stat\n")?;
-    let mut text = String::new();
-    socket.read_to_string(&mut text)?;
-    Ok(text)
 }
