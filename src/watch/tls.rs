@@ -27,11 +27,17 @@ fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     let mut store = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
-    for certificate in tls.roots.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)) {
-        let certificate = certificate.map_err(|error| format!("--cacert cannot be read: {error}"))?;
-        store
-            .add(certificate)
-            .map_err(|error| format!("--cacert holds a bad certificate: {error}"))?;
+    if let Some(pem) = &tls.roots {
+        let before = store.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| format!("--cacert cannot be read: {error}"))?;
+            store
+                .add(certificate)
+                .map_err(|error| format!("--cacert holds a bad certificate: {error}"))?;
+        }
+        if store.len() == before {
+            return Err("--cacert holds no PEM certificate".to_owned());
+        }
     }
     Ok(store)
 }
@@ -72,5 +78,20 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_certificate_is_no_root() {
+        let none = Tls {
+            roots: Some(b"nothing of the kind".to_vec()),
+            ..Tls::default()
+        };
+        assert_eq!(roots(&none).err().as_deref(), Some("--cacert holds no PEM certificate"));
+        assert_eq!(roots(&Tls::default()).map(|store| store.is_empty()), Ok(false));
     }
 }
